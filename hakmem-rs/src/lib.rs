@@ -1,0 +1,231 @@
+//! ```
+//! #[global_allocator]
+//! static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+//! # fn main() { assert_eq!(vec![1; 3].len(), 3) }
+//! ```
+//!
+//! These two lines make hakmem the allocator of the whole program. The rest of the crate asks the allocator questions:
+//! [`stats`] for what happened, [`print_config`] for what is built in and on, [`Hakmem::tier_of`] for which tier serves
+//! a block; [`collect`] makes it return unused memory to the system now.
+//!
+//! ```
+//! # #[global_allocator]
+//! # static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+//! use hakmem_rs::{Hakmem, Tier};
+//!
+//! # fn main() {
+//! let block = Box::new([7u8; 100]);
+//! assert_eq!(Hakmem::tier_of(&*block), Some(Tier::Tiny));
+//! drop(block);
+//! hakmem_rs::collect(true);
+//! println!("{}", hakmem_rs::stats());
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! `std` (default): [`print_config`] and [`print_stats`], which take anything that is an open file. Without it the crate
+//! needs only `core`.
+//!
+//! # What a program can rely on
+//!
+//! Blocks are freed through [`GlobalAlloc::dealloc`] with their layout, so hakmem need not look up their size: a wrong
+//! layout, already undefined behaviour in Rust, may end the process with one line on standard error. When memory runs
+//! out, allocation returns null, which `Vec` and its like turn into [`handle_alloc_error`]; all blocks stay usable.
+//!
+//! [`handle_alloc_error`]: https://doc.rust-lang.org/alloc/alloc/fn.handle_alloc_error.html
+#![no_std]
+#![deny(missing_docs)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+#[cfg(feature = "std")]
+extern crate std;
+
+mod stats;
+mod tier;
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ffi::{c_int, c_void};
+use core::fmt;
+#[cfg(feature = "std")]
+use std::os::fd::{AsFd, AsRawFd};
+
+use hakmem_sys as sys;
+
+pub use stats::{stats, Stats, TierStats};
+pub use tier::{Tier, UnknownTier};
+
+/// The hakmem allocator, to be used as a `#[global_allocator]`. It has no state of its own: all values of this type are
+/// the same allocator.
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+///
+/// fn main() {
+///     let squares: Vec<u64> = (0..1000).map(|n| n * n).collect();
+///     assert_eq!(squares[999], 998_001);
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hakmem;
+
+/// The alignment that every block has, asked for or not.
+const MIN_ALIGN: usize = 16;
+
+// Layout::align is a constant at nearly every call, so of each branch on it only one side is compiled. `alloc` and
+// `dealloc` must branch alike: the sized free functions differ by which function allocated.
+//
+// SAFETY: the C functions meet GlobalAlloc's contract: they never unwind, a block lives until its one release, and its
+// size and alignment are at least those of the layout.
+unsafe impl GlobalAlloc for Hakmem {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: any size may be asked for, and a Layout's alignment is a power of two.
+        unsafe {
+            if layout.align() <= MIN_ALIGN {
+                sys::hak_malloc(layout.size()).cast()
+            } else {
+                sys::hak_aligned_alloc(layout.align(), layout.size()).cast()
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller promises that `ptr` came from this allocator with this very layout.
+        unsafe {
+            if layout.align() <= MIN_ALIGN {
+                sys::hak_free_sized(ptr.cast(), layout.size())
+            } else {
+                sys::hak_free_aligned_sized(ptr.cast(), layout.align(), layout.size())
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as in `alloc`.
+        unsafe {
+            if layout.align() <= MIN_ALIGN {
+                sys::hak_calloc(1, layout.size()).cast()
+            } else {
+                sys::hak_aligned_zalloc(layout.align(), layout.size()).cast()
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that `ptr` came from this allocator with this very layout.
+        unsafe { sys::hak_realloc_aligned_sized(ptr.cast(), layout.align(), layout.size(), new_size).cast() }
+    }
+}
+
+impl Hakmem {
+    /// The tier that serves the block at `ptr`, or `None` when no live block of hakmem starts there. Any pointer may be
+    /// asked about: it is not read through.
+    ///
+    /// ```
+    /// # use hakmem_rs::Hakmem;
+    /// # #[global_allocator]
+    /// # static ALLOCATOR: Hakmem = Hakmem;
+    /// # fn main() {
+    /// let list = vec![0u8; 3 << 20];
+    /// println!("{:?}", Hakmem::tier_of(list.as_ptr()));
+    /// # }
+    /// ```
+    #[inline]
+    pub fn tier_of<T: ?Sized>(ptr: *const T) -> Option<Tier> {
+        // SAFETY: hak_tier_of accepts any pointer.
+        let tier = unsafe { sys::hak_tier_of(ptr.cast::<c_void>()) };
+        Tier::try_from(tier).ok()
+    }
+
+    /// The bytes that may be used at `ptr`: what was asked for, rounded up to a size class.
+    ///
+    /// The layout with which the block must be freed stays the one it was allocated with.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is null or a live block of hakmem.
+    #[inline]
+    pub unsafe fn usable_size(ptr: *const u8) -> usize {
+        // SAFETY: the caller's promise is the one that hak_usable_size asks for.
+        unsafe { sys::hak_usable_size(ptr.cast()) }
+    }
+
+    /// The bytes that a block for a request of `size` bytes really has; `None` when no block can be that large.
+    ///
+    /// ```
+    /// # use hakmem_rs::Hakmem;
+    /// assert!(Hakmem::good_size(100) >= Some(100));
+    /// ```
+    #[inline]
+    pub fn good_size(size: usize) -> Option<usize> {
+        // SAFETY: hak_good_size accepts any size.
+        match unsafe { sys::hak_good_size(size) } {
+            0 => None,
+            bytes => Some(bytes),
+        }
+    }
+}
+
+/// Returns memory that is not in use to the system: what the calling thread caches, what finished threads left behind,
+/// and free spans and mappings. Without `force`, only what has been free for a while.
+#[inline]
+pub fn collect(force: bool) {
+    // SAFETY: hak_collect may be called at any time.
+    unsafe { sys::hak_collect(c_int::from(force)) }
+}
+
+/// A version of hakmem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// Counts incompatible changes.
+    pub major: u32,
+    /// Counts additions.
+    pub minor: u32,
+    /// Counts corrections.
+    pub patch: u32,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// The version of the C library that is linked.
+///
+/// ```
+/// assert_eq!(hakmem_rs::version().to_string(), env!("CARGO_PKG_VERSION"));
+/// ```
+pub fn version() -> Version {
+    // SAFETY: hak_version has no preconditions.
+    let version = unsafe { sys::hak_version() }.unsigned_abs();
+    Version { major: version / 10_000, minor: version / 100 % 100, patch: version % 100 }
+}
+
+/// Writes what was built in (version, compiler, flags, tiers and their limits) and what is on (every option with its
+/// value and the environment variable that sets it) to `file`.
+///
+/// ```
+/// hakmem_rs::print_config(std::io::stderr());
+/// ```
+#[cfg(feature = "std")]
+pub fn print_config(file: impl AsFd) {
+    // SAFETY: the descriptor is open for as long as it is borrowed.
+    unsafe { sys::hak_config_print(file.as_fd().as_raw_fd()) }
+}
+
+/// Writes the statistics to `file`, one figure a line, without allocating. For figures to compute with, see [`stats`].
+///
+/// ```
+/// hakmem_rs::print_stats(std::io::stderr());
+/// ```
+#[cfg(feature = "std")]
+pub fn print_stats(file: impl AsFd) {
+    // SAFETY: the descriptor is open for as long as it is borrowed.
+    unsafe { sys::hak_stats_print(file.as_fd().as_raw_fd()) }
+}

@@ -1,0 +1,177 @@
+//! Raw bindings to the hakmem memory allocator: what `hakmem.h` declares, under the same names.
+//!
+//! A program that wants hakmem as its global allocator takes the crate `hakmem-rs`; this one is for code that calls the
+//! C functions itself:
+//!
+//! ```
+//! // SAFETY: a block of hak_malloc is freed once, with the size it was asked for.
+//! unsafe {
+//!     let block = hakmem_sys::hak_malloc(100);
+//!     assert!(!block.is_null() && block as usize % 16 == 0);
+//!     hakmem_sys::hak_free_sized(block, 100);
+//! }
+//! ```
+//!
+//! Every function may be called from any thread at any time. Sizes and alignments are in bytes. A block belongs to
+//! whoever holds the pointer until exactly one call of a free or realloc function takes it; any thread may make that
+//! call. Functions that allocate return null with `errno` = `ENOMEM` when memory runs out, or when the request is larger
+//! than [`isize::MAX`], and leave every block already allocated untouched. A block is aligned to 16 bytes at least. A
+//! request for 0 bytes yields a unique block of the smallest size.
+//!
+//! A pointer that is not a live block of this allocator, handed to a function that needs one, ends the process with one
+//! line on standard error.
+//!
+//! The bindings are written by hand; a test of the repository compares every prototype, structure, constant and symbol
+//! with `hakmem.h` and with the library.
+#![no_std]
+#![allow(non_camel_case_types)]
+#![deny(missing_docs)]
+
+use core::ffi::{c_char, c_int, c_void};
+
+// The crate that holds libhakmem.a. Without a use of it, rustc would not link it.
+use hakmem_src as _;
+
+/// The version of these bindings: major * 10000 + minor * 100 + patch.
+pub const HAK_VERSION: c_int = 100;
+
+/// The tier of blocks to 1 KiB.
+pub const HAK_TIER_TINY: c_int = 0;
+/// The tier of blocks to 8 KiB.
+pub const HAK_TIER_MID: c_int = 1;
+/// The tier of blocks to 52 KiB.
+pub const HAK_TIER_POOL: c_int = 2;
+/// The tier of blocks to 2 MiB, the adaptive cache engine.
+pub const HAK_TIER_ACE: c_int = 3;
+/// The tier of blocks above 2 MiB, each a mapping of its own.
+pub const HAK_TIER_MMAP: c_int = 4;
+/// The number of tiers; requests walk them from 0 up.
+pub const HAK_TIER_COUNT: c_int = 5;
+/// What [`hak_tier_of`] says of a pointer that is not a live block.
+pub const HAK_TIER_NONE: c_int = -1;
+
+/// Counters of one tier. The fast paths count nothing, so every figure is made in slow paths.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct hak_tier_stats_t {
+    /// Times a thread's cache ran empty and was filled, or a mapping was handed out.
+    pub refills: u64,
+    /// Blocks handed to thread caches by those refills.
+    pub served: u64,
+    /// Blocks that came back out of thread caches.
+    pub returned: u64,
+    /// Requests this tier could not serve and passed to the next.
+    pub fell_through: u64,
+    /// Requests it could not serve and that no other tier served.
+    pub failed: u64,
+}
+
+/// Figures of the whole allocator. Set `size` to the size of this structure before [`hak_stats_get`]; a later version
+/// may add fields at the end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct hak_stats_t {
+    /// In: the size of this structure; out: the bytes filled in.
+    pub size: usize,
+    /// Address space of all segments.
+    pub segment_bytes: u64,
+    /// Slices of segments that slabs and spans use.
+    pub active_bytes: u64,
+    /// Free slices that may still be resident.
+    pub dirty_bytes: u64,
+    /// Live blocks of the mmap tier.
+    pub mmap_bytes: u64,
+    /// Mappings of the mmap tier kept for reuse.
+    pub mmap_cached_bytes: u64,
+    /// Total returned to the system by madvise or munmap.
+    pub purged_bytes: u64,
+    /// Thread heaps ever created.
+    pub heaps: u64,
+    /// Of these, the ones without a thread at the moment.
+    pub heaps_parked: u64,
+    /// Messages posted to other threads' heaps.
+    pub remote_posts: u64,
+    /// Blocks in those messages.
+    pub remote_blocks: u64,
+    /// Counters of each tier, by `HAK_TIER_*`.
+    pub tier: [hak_tier_stats_t; HAK_TIER_COUNT as usize],
+}
+
+extern "C" {
+    /// The version of the library, in the form of [`HAK_VERSION`].
+    pub fn hak_version() -> c_int;
+
+    /// Returns a block of at least `size` bytes with undefined content.
+    pub fn hak_malloc(size: usize) -> *mut c_void;
+
+    /// As [`hak_malloc`]. `site` is what the request is attributed to in log lines when it fails, by custom the address
+    /// of the caller; null means unknown. This is the call that walks the tier chain: tiny, mid, pool, ACE, mmap.
+    pub fn hak_alloc_at(size: usize, site: *const c_void) -> *mut c_void;
+
+    /// Returns a block of at least `count * size` zero bytes; a product that overflows fails with `ENOMEM`.
+    pub fn hak_calloc(count: usize, size: usize) -> *mut c_void;
+
+    /// Resizes the block `ptr` to at least `size` bytes, in place or by moving it. Content is kept up to the smaller of
+    /// both sizes. Null as `ptr` allocates; 0 as `size` resizes to the smallest block (it does not free). On failure
+    /// returns null and `ptr` stays valid.
+    pub fn hak_realloc(ptr: *mut c_void, size: usize) -> *mut c_void;
+
+    /// Returns a block of at least `size` bytes aligned to `alignment`, which must be a power of two up to 1 GiB;
+    /// otherwise fails with `EINVAL`. `size` need not be a multiple of it.
+    pub fn hak_aligned_alloc(alignment: usize, size: usize) -> *mut c_void;
+
+    /// [`hak_aligned_alloc`] with zeroed content.
+    pub fn hak_aligned_zalloc(alignment: usize, size: usize) -> *mut c_void;
+
+    /// As POSIX says: stores the block in `*out` and returns 0, or returns `EINVAL` or `ENOMEM` and leaves `*out` and
+    /// `errno` alone. `alignment` must be a power of two, a multiple of the size of a pointer, and at most 1 GiB.
+    pub fn hak_posix_memalign(out: *mut *mut c_void, alignment: usize, size: usize) -> c_int;
+
+    /// Resizes a block of which the caller knows alignment and size, those of its last allocation or reallocation, and
+    /// keeps the alignment. `ptr` must not be null. Otherwise as [`hak_realloc`].
+    pub fn hak_realloc_aligned_sized(
+        ptr: *mut c_void,
+        alignment: usize,
+        old_size: usize,
+        new_size: usize,
+    ) -> *mut c_void;
+
+    /// Frees a block of any function above; null is ignored. Keeps `errno`.
+    pub fn hak_free(ptr: *mut c_void);
+
+    /// Frees a block allocated without an alignment, with exactly `size` as its size (`count * size` for
+    /// [`hak_calloc`]); faster than [`hak_free`]. Null is ignored. Another size is an error of the caller.
+    pub fn hak_free_sized(ptr: *mut c_void, size: usize);
+
+    /// Frees a block allocated with exactly this alignment and size by one of the aligned functions. Null is ignored.
+    pub fn hak_free_aligned_sized(ptr: *mut c_void, alignment: usize, size: usize);
+
+    /// Returns memory that is not in use to the system: what the calling thread caches, what finished threads left
+    /// behind, and free spans and mappings. With `force` 0, only what has been free for a while. Keeps `errno`.
+    pub fn hak_collect(force: c_int);
+
+    /// The bytes that may be written at `ptr`: the size asked for, rounded up to its size class. 0 for null.
+    pub fn hak_usable_size(ptr: *const c_void) -> usize;
+
+    /// What [`hak_usable_size`] would report for a block of `hak_malloc(size)`; 0 when the request is too large.
+    pub fn hak_good_size(size: usize) -> usize;
+
+    /// The tier that serves the block `ptr`, or [`HAK_TIER_NONE`] when it is not a live block of this allocator. Never
+    /// ends the process, so it also answers for pointers of other allocators. For a pointer into the middle of a
+    /// block: [`HAK_TIER_NONE`].
+    pub fn hak_tier_of(ptr: *const c_void) -> c_int;
+
+    /// The name of a tier in lower case ("tiny"); "none" for any other value. The string is static.
+    pub fn hak_tier_name(tier: c_int) -> *const c_char;
+
+    /// Writes what was built in (version, compiler, flags, tiers and size limits) and what is on (every option with its
+    /// value and the environment variable that sets it) to the file descriptor `fd`.
+    pub fn hak_config_print(fd: c_int);
+
+    /// Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that the library knows.
+    /// Figures of running threads are read while they change: each is exact, their sums may be a moment apart.
+    pub fn hak_stats_get(stats: *mut hak_stats_t) -> c_int;
+
+    /// Writes the statistics to the file descriptor `fd`, one figure a line.
+    pub fn hak_stats_print(fd: c_int);
+}
