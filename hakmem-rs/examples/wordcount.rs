@@ -48,7 +48,11 @@ fn count_words(text: &str) -> Counts {
 
 /// Adds the smaller map to the larger.
 fn merge(left: Counts, right: Counts) -> Counts {
-    let (mut large, small) = if left.len() >= right.len() { (left, right) } else { (right, left) };
+    let (mut large, small) = if left.len() >= right.len() {
+        (left, right)
+    } else {
+        (right, left)
+    };
     for (word, count) in small {
         *large.entry(word).or_default() += count;
     }
@@ -73,7 +77,11 @@ fn main() -> io::Result<()> {
         .reduce(Counts::new, merge);
 
     let total: u64 = counts.values().sum();
-    println!("{} files, {total} words, {} of them different", files.len(), counts.len());
+    println!(
+        "{} files, {total} words, {} of them different",
+        files.len(),
+        counts.len()
+    );
     let mut ranking: Vec<_> = counts.into_iter().collect();
     ranking.sort_unstable_by(|(word_a, count_a), (word_b, count_b)| count_b.cmp(count_a).then(word_a.cmp(word_b)));
     for (word, count) in ranking.iter().take(shown) {

@@ -204,7 +204,11 @@ impl fmt::Display for Version {
 pub fn version() -> Version {
     // SAFETY: hak_version has no preconditions.
     let version = unsafe { sys::hak_version() }.unsigned_abs();
-    Version { major: version / 10_000, minor: version / 100 % 100, patch: version % 100 }
+    Version {
+        major: version / 10_000,
+        minor: version / 100 % 100,
+        patch: version % 100,
+    }
 }
 
 /// Writes what was built in (version, compiler, flags, tiers and their limits) and what is on (every option with its

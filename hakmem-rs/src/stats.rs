@@ -71,7 +71,10 @@ impl Stats {
 /// println!("{} thread heaps, {} pool refills", stats.heaps, stats.tier(Tier::Pool).refills);
 /// ```
 pub fn stats() -> Stats {
-    let mut raw = sys::hak_stats_t { size: size_of::<sys::hak_stats_t>(), ..Default::default() };
+    let mut raw = sys::hak_stats_t {
+        size: size_of::<sys::hak_stats_t>(),
+        ..Default::default()
+    };
     // SAFETY: `raw` is a valid structure whose size is set. An unknown size leaves it zero, but bindings and library
     // are built from the same source.
     let known = unsafe { sys::hak_stats_get(&mut raw) };
@@ -114,9 +117,25 @@ impl fmt::Display for Stats {
         for (name, value) in figures {
             writeln!(f, "{name:<18} {value:>14}")?;
         }
-        write!(f, "tier      refills       served     returned fell_through       failed")?;
-        for (tier, TierStats { refills, served, returned, fell_through, failed }) in self.tiers() {
-            write!(f, "\n{tier:<4} {refills:>12} {served:>12} {returned:>12} {fell_through:>12} {failed:>12}")?;
+        write!(
+            f,
+            "tier      refills       served     returned fell_through       failed"
+        )?;
+        for (
+            tier,
+            TierStats {
+                refills,
+                served,
+                returned,
+                fell_through,
+                failed,
+            },
+        ) in self.tiers()
+        {
+            write!(
+                f,
+                "\n{tier:<4} {refills:>12} {served:>12} {returned:>12} {fell_through:>12} {failed:>12}"
+            )?;
         }
         Ok(())
     }

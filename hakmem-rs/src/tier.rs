@@ -65,7 +65,10 @@ impl TryFrom<i32> for Tier {
     /// assert_eq!(Tier::try_from(-1), Err(UnknownTier(-1)));
     /// ```
     fn try_from(number: i32) -> Result<Tier, UnknownTier> {
-        usize::try_from(number).ok().and_then(|index| Tier::ALL.get(index).copied()).ok_or(UnknownTier(number))
+        usize::try_from(number)
+            .ok()
+            .and_then(|index| Tier::ALL.get(index).copied())
+            .ok_or(UnknownTier(number))
     }
 }
 

@@ -1,0 +1,214 @@
+//! The methods of `GlobalAlloc` called with layouts that containers seldom use. The allocator of the test program
+//! itself is the system's, so that only these calls reach hakmem.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::slice;
+
+use hakmem_rs::Hakmem;
+
+/// Sizes around every tier's limit.
+const SIZES: [usize; 16] = [
+    1,
+    15,
+    16,
+    17,
+    100,
+    1 << 10,
+    (1 << 10) + 1,
+    8 << 10,
+    (8 << 10) + 1,
+    33_000,
+    52 << 10,
+    (52 << 10) + 1,
+    300_000,
+    2 << 20,
+    (2 << 20) + 1,
+    5 << 20,
+];
+
+/// A live block, freed with its layout when dropped.
+struct Block {
+    ptr: *mut u8,
+    layout: Layout,
+}
+
+impl Block {
+    fn new(layout: Layout) -> Block {
+        // SAFETY: no layout of these tests has size 0.
+        Block {
+            ptr: unsafe { Hakmem.alloc(layout) },
+            layout,
+        }
+        .checked()
+    }
+
+    fn zeroed(layout: Layout) -> Block {
+        // SAFETY: as above.
+        Block {
+            ptr: unsafe { Hakmem.alloc_zeroed(layout) },
+            layout,
+        }
+        .checked()
+    }
+
+    fn resize(&mut self, size: usize) {
+        // SAFETY: the block is live and its layout the one it was allocated with.
+        self.ptr = unsafe { Hakmem.realloc(self.ptr, self.layout, size) };
+        self.layout = Layout::from_size_align(size, self.layout.align()).unwrap();
+        self.check();
+    }
+
+    fn checked(self) -> Block {
+        self.check();
+        self
+    }
+
+    fn check(&self) {
+        assert!(!self.ptr.is_null(), "{:?}", self.layout);
+        assert_eq!(self.ptr as usize % self.layout.align().max(16), 0, "{:?}", self.layout);
+        // SAFETY: the block is live.
+        assert!(
+            unsafe { Hakmem::usable_size(self.ptr) } >= self.layout.size(),
+            "{:?}",
+            self.layout
+        );
+    }
+
+    /// All bytes of the block. Content that was never written would be undefined, so tests fill a block first.
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the block has that many bytes and this is the only reference to them.
+        unsafe { slice::from_raw_parts_mut(self.ptr, self.layout.size()) }
+    }
+
+    fn fill(&mut self, byte: u8) {
+        // SAFETY: the block has that many bytes.
+        unsafe { self.ptr.write_bytes(byte, self.layout.size()) }
+    }
+
+    /// Fills the block with a pattern in which every position differs from its neighbours.
+    fn fill_pattern(&mut self) {
+        self.fill(0);
+        for (index, byte) in self.bytes().iter_mut().enumerate() {
+            *byte = pattern(index);
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: the block is live and its layout the one it was allocated with.
+        unsafe { Hakmem.dealloc(self.ptr, self.layout) }
+    }
+}
+
+fn pattern(index: usize) -> u8 {
+    (index % 251) as u8 ^ (index >> 12) as u8
+}
+
+fn layout(size: usize, align: usize) -> Layout {
+    Layout::from_size_align(size, align).unwrap()
+}
+
+#[test]
+fn every_alignment_to_1_mib() {
+    for shift in 0..=20 {
+        for size in SIZES {
+            let mut first = Block::new(layout(size, 1 << shift));
+            let mut second = Block::new(layout(size, 1 << shift));
+            first.fill(0xaa);
+            second.fill(0x55);
+            assert!(first.bytes().iter().all(|&byte| byte == 0xaa));
+        }
+    }
+}
+
+#[test]
+fn zeroed_after_dirty_reuse() {
+    for align in [1, 16, 64, 4096, 65_536] {
+        for size in SIZES {
+            let count = if size < 10_000 { 200 } else { 4 };
+            let mut dirty: Vec<Block> = (0..count).map(|_| Block::new(layout(size, align))).collect();
+            dirty.iter_mut().for_each(|block| block.fill(0xff));
+            drop(dirty);
+            let mut clean: Vec<Block> = (0..count).map(|_| Block::zeroed(layout(size, align))).collect();
+            for block in &mut clean {
+                assert!(
+                    block.bytes().iter().all(|&byte| byte == 0),
+                    "size {size}, align {align}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn realloc_keeps_content_between_all_tiers() {
+    for align in [1, 16, 32, 4096, 1 << 17] {
+        for from in SIZES {
+            for to in SIZES {
+                let mut block = Block::new(layout(from, align));
+                block.fill_pattern();
+                block.resize(to);
+                let kept = from.min(to);
+                let intact = block.bytes()[..kept]
+                    .iter()
+                    .enumerate()
+                    .all(|(index, &byte)| byte == pattern(index));
+                assert!(intact, "align {align}, from {from} to {to}");
+            }
+        }
+    }
+}
+
+#[test]
+fn growing_by_steps_keeps_content() {
+    let mut block = Block::new(layout(1, 8));
+    block.fill_pattern();
+    let mut size = 1;
+    while size < 8 << 20 {
+        let grown = size + size / 2 + 1;
+        block.resize(grown);
+        for (index, byte) in block.bytes().iter_mut().enumerate() {
+            if index < size {
+                assert_eq!(*byte, pattern(index));
+            } else {
+                *byte = pattern(index);
+            }
+        }
+        size = grown;
+    }
+}
+
+#[test]
+fn impossible_layouts_give_null() {
+    let most = isize::MAX as usize;
+    let impossible = [
+        layout(most, 1),
+        layout(most - 15, 16),
+        layout(most / 2 + 1, 1 << 20),
+        layout(1 << 50, 8),
+        layout(1, 1 << 40),
+    ];
+    for layout in impossible {
+        // SAFETY: no layout has size 0.
+        unsafe {
+            assert!(Hakmem.alloc(layout).is_null(), "{layout:?}");
+            assert!(Hakmem.alloc_zeroed(layout).is_null(), "{layout:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_realloc_leaves_the_block() {
+    for (size, align) in [(100, 8), (10_000, 8), (100_000, 64), (3 << 20, 4096)] {
+        let mut block = Block::new(layout(size, align));
+        block.fill_pattern();
+        // SAFETY: the block is live and its layout the one it was allocated with.
+        assert!(unsafe { Hakmem.realloc(block.ptr, block.layout, isize::MAX as usize - 8191) }.is_null());
+        assert!(block
+            .bytes()
+            .iter()
+            .enumerate()
+            .all(|(index, &byte)| byte == pattern(index)));
+    }
+}
