@@ -9,6 +9,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 CC=${CC:-cc}
 
+# Those that glibc, musl and C23 have between them.
+allocation_functions='malloc|calloc|realloc|reallocarray|free|cfree|free_sized|free_aligned_sized|posix_memalign'
+allocation_functions+='|aligned_alloc|memalign|valloc|pvalloc|malloc_usable_size|malloc_trim|malloc_stats|malloc_info'
+allocation_functions+='|mallopt|mallinfo2?|__libc_\w+'
+
 step() { printf '%s\n' "- $*"; }
 
 step "build and install"
@@ -24,6 +29,16 @@ cmake --build "$work/build" --target print-flags >"$work/flags"
 grep -q '^compiler: ' "$work/flags"
 grep -v '^#' "$root/c_src/flags.txt" | while read -r flag; do
   [ "$(grep -c -- " $flag\b" "$work/flags")" -ge 2 ] || { echo "print-flags lacks $flag"; cat "$work/flags"; exit 1; }
+done
+
+step "libhakmem.so exports hak_*, the C library's allocation functions and C++'s, and nothing else"
+nm -D --defined-only --format=just-symbols "$library/libhakmem.so" >"$work/symbols"
+if grep -Evx "hak_\w+|$allocation_functions|_Z(n[aw]|d[la])\w+" "$work/symbols"; then
+  echo "... is none of these"
+  exit 1
+fi
+for name in malloc calloc realloc free posix_memalign aligned_alloc memalign malloc_usable_size _Znwm _ZdlPv; do
+  grep -qx "$name" "$work/symbols" || { echo "libhakmem.so does not export $name"; exit 1; }
 done
 
 step "find_package"
