@@ -1,0 +1,21 @@
+//! Compares hakmem with the system's allocator and with its peers.
+//!
+//! - [`peers`]: the allocators, one table, each a type that implements [`std::alloc::GlobalAlloc`]
+//! - [`workloads`]: what is measured, one file a workload
+//! - [`worker`]: the process that measures one allocator on one case, once
+//! - [`runner`]: starts the workers, in an order that is fair to all
+//! - [`stats`], [`report`], [`chart`]: medians, tables, the CSV and the SVG
+//! - [`cli`]: the command line
+//!
+//! The Criterion benches in `benches/` use the same peers.
+
+pub mod chart;
+pub mod cli;
+pub mod peers;
+pub mod report;
+pub mod ring;
+pub mod rng;
+pub mod runner;
+pub mod stats;
+pub mod worker;
+pub mod workloads;

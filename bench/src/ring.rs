@@ -1,0 +1,151 @@
+//! A bounded lock-free queue from one thread to one other, for workloads that hand blocks over.
+//!
+//! `tail` counts what was pushed, `head` what was popped; both only grow. Each side keeps the other's counter as it last
+//! saw it and looks again only when that says full or empty, so that the lines of the counters rarely travel.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+#[repr(align(128))]
+struct Line<T>(T);
+
+/// The queue. One thread at a time may own its [`Sender`], one its [`Receiver`].
+pub struct Ring {
+    cells: Box<[AtomicU64]>,
+    tail: Line<AtomicUsize>,
+    head: Line<AtomicUsize>,
+}
+
+pub struct Sender<'a> {
+    ring: &'a Ring,
+    tail: usize,
+    head_seen: usize,
+}
+
+pub struct Receiver<'a> {
+    ring: &'a Ring,
+    head: usize,
+    tail_seen: usize,
+}
+
+impl Ring {
+    /// A queue of at least `capacity` places (rounded up to a power of two).
+    pub fn new(capacity: usize) -> Self {
+        let places = capacity.max(1).next_power_of_two();
+        Ring {
+            cells: (0..places).map(|_| AtomicU64::new(0)).collect(),
+            tail: Line(AtomicUsize::new(0)),
+            head: Line(AtomicUsize::new(0)),
+        }
+    }
+
+    /// The two ends. Taking the ring mutably once is what makes them the only ones.
+    pub fn split(&mut self) -> (Sender<'_>, Receiver<'_>) {
+        let ring = &*self;
+        let head = ring.head.0.load(Ordering::Relaxed);
+        let tail = ring.tail.0.load(Ordering::Relaxed);
+        (
+            Sender {
+                ring,
+                tail,
+                head_seen: head,
+            },
+            Receiver {
+                ring,
+                head,
+                tail_seen: tail,
+            },
+        )
+    }
+}
+
+impl Sender<'_> {
+    /// Appends `value`; false when the queue is full.
+    #[inline]
+    pub fn push(&mut self, value: u64) -> bool {
+        let places = self.ring.cells.len();
+        if self.tail - self.head_seen == places {
+            // Pairs with the release in `pop`: the cell was read before we write it again.
+            self.head_seen = self.ring.head.0.load(Ordering::Acquire);
+            if self.tail - self.head_seen == places {
+                return false;
+            }
+        }
+        self.ring.cells[self.tail & (places - 1)].store(value, Ordering::Relaxed);
+        self.tail += 1;
+        // Pairs with the acquire in `pop`: whoever sees the count sees the cell, and the block it names as written.
+        self.ring.tail.0.store(self.tail, Ordering::Release);
+        true
+    }
+}
+
+impl Receiver<'_> {
+    /// Takes the oldest value; None when the queue is empty.
+    #[inline]
+    pub fn pop(&mut self) -> Option<u64> {
+        if self.head == self.tail_seen {
+            self.tail_seen = self.ring.tail.0.load(Ordering::Acquire);
+            if self.head == self.tail_seen {
+                return None;
+            }
+        }
+        let places = self.ring.cells.len();
+        let value = self.ring.cells[self.head & (places - 1)].load(Ordering::Relaxed);
+        self.head += 1;
+        self.ring.head.0.store(self.head, Ordering::Release);
+        Some(value)
+    }
+}
+
+/// Waits a little for the other side: spins first, then lets others run. Call with a counter that starts at 0.
+#[inline]
+pub fn relax(tries: &mut u32) {
+    *tries += 1;
+    if *tries < 64 {
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_and_empty_are_reported() {
+        let mut ring = Ring::new(4);
+        let (mut tx, mut rx) = ring.split();
+        assert_eq!(rx.pop(), None);
+        assert!((1..=4).all(|v| tx.push(v)));
+        assert!(!tx.push(5));
+        assert_eq!(rx.pop(), Some(1));
+        assert!(tx.push(5));
+        assert_eq!(std::iter::from_fn(|| rx.pop()).collect::<Vec<_>>(), [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn order_is_kept_across_threads() {
+        let mut ring = Ring::new(8);
+        let (mut tx, mut rx) = ring.split();
+        std::thread::scope(|s| {
+            s.spawn(move || {
+                for v in 0..20_000 {
+                    let mut tries = 0;
+                    while !tx.push(v) {
+                        relax(&mut tries);
+                    }
+                }
+            });
+            for v in 0..20_000 {
+                let mut tries = 0;
+                let got = loop {
+                    match rx.pop() {
+                        Some(got) => break got,
+                        None => relax(&mut tries),
+                    }
+                };
+                assert_eq!(got, v);
+            }
+        });
+    }
+}

@@ -1,0 +1,280 @@
+//! Starts the workers, in an order that is fair to all, and collects their results.
+//!
+//! Every round runs every case once on every contestant. Even rounds go through the contestants in order, odd ones
+//! backwards (A B C, C B A, ...), so that a machine that drifts (heat, other load) drifts for all alike. One contestant
+//! runs twice a round, under two labels: what those differ by is noise.
+
+use std::{
+    io::Read,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    peers::{self, Presence},
+    worker::{self, Measurement},
+    workloads::Case,
+};
+
+/// An allocator in the comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contestant {
+    pub peer: &'static str,
+    /// The second run of the same allocator, for the noise floor.
+    pub again: bool,
+    pub preload: Option<PathBuf>,
+}
+
+impl Contestant {
+    pub fn label(&self) -> String {
+        if self.again {
+            format!("{} (again)", self.peer)
+        } else {
+            self.peer.to_owned()
+        }
+    }
+}
+
+/// Who takes part, and who does not and why.
+#[derive(Clone, Debug, Default)]
+pub struct Field {
+    pub contestants: Vec<Contestant>,
+    pub absent: Vec<(&'static str, String)>,
+}
+
+/// All peers, or those called `only`. The allocator that the noise floor is measured with (hakmem, or the first one if it
+/// does not take part) appears a second time, at the end.
+pub fn field(only: &[String]) -> Field {
+    let mut field = Field::default();
+    for peer in &peers::PEERS {
+        if !only.is_empty() && !only.iter().any(|name| name == peer.name) {
+            continue;
+        }
+        let preload = match (peer.presence)() {
+            Presence::BuiltIn => None,
+            Presence::Preload(path) => Some(path),
+            Presence::Absent(why) => {
+                field.absent.push((peer.name, why));
+                continue;
+            }
+        };
+        field.contestants.push(Contestant {
+            peer: peer.name,
+            again: false,
+            preload,
+        });
+    }
+    let twice = field
+        .contestants
+        .iter()
+        .find(|c| c.peer == "hakmem")
+        .or(field.contestants.first())
+        .cloned();
+    if let Some(twice) = twice {
+        field.contestants.push(Contestant { again: true, ..twice });
+    }
+    field
+}
+
+/// The order of `count` contestants in a round: forwards in even rounds, backwards in odd ones.
+pub fn order(round: usize, count: usize) -> Vec<usize> {
+    if round % 2 == 0 {
+        (0..count).collect()
+    } else {
+        (0..count).rev().collect()
+    }
+}
+
+/// One run of one contestant on one case.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub case: usize,
+    pub contestant: usize,
+    pub round: usize,
+    /// Its place in the round, from 0.
+    pub position: usize,
+    pub result: Result<Measurement, String>,
+}
+
+/// How long to go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub rounds: usize,
+    /// No round begins that would, at the pace so far, end after this; but [`MIN_ROUNDS`] are always made.
+    pub time: Option<Duration>,
+}
+
+/// Fewer rounds make no median.
+pub const MIN_ROUNDS: usize = 3;
+
+/// A worker that takes longer than this is ended and counts as failed.
+const WORKER_LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs the comparison; `measure` makes one run, `progress` is told before each. The order of the result is that of the
+/// runs.
+pub fn compare(
+    cases: &[Case],
+    contestants: &[Contestant],
+    limits: Limits,
+    mut progress: impl FnMut(&Case, &Contestant),
+    mut measure: impl FnMut(&Contestant, &Case) -> Result<Measurement, String>,
+) -> Vec<Run> {
+    let start = Instant::now();
+    let mut runs = Vec::new();
+    for round in 0..limits.rounds {
+        if let Some(limit) = limits.time {
+            let pace = start.elapsed() / round.max(1) as u32;
+            if round >= MIN_ROUNDS && start.elapsed() + pace > limit {
+                break;
+            }
+        }
+        for (case_index, case) in cases.iter().enumerate() {
+            for (position, index) in order(round, contestants.len()).into_iter().enumerate() {
+                let contestant = &contestants[index];
+                progress(case, contestant);
+                runs.push(Run {
+                    case: case_index,
+                    contestant: index,
+                    round,
+                    position,
+                    result: measure(contestant, case),
+                });
+            }
+        }
+    }
+    runs
+}
+
+/// Makes one run in a process of its own: this program again, as a worker.
+pub fn measure_in_worker(contestant: &Contestant, case: &Case) -> Result<Measurement, String> {
+    let program = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
+    let case = serde_json::to_string(case).map_err(|e| e.to_string())?;
+    let mut command = Command::new(program);
+    command
+        .args([worker::ARGUMENT, contestant.peer, &case])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // What this process was started with must not follow into the others.
+        .env_remove("LD_PRELOAD");
+    if let Some(library) = &contestant.preload {
+        command.env("LD_PRELOAD", library);
+    }
+    let mut child = command.spawn().map_err(|e| format!("cannot start a worker: {e}"))?;
+    let deadline = Instant::now() + WORKER_LIMIT;
+    let status = loop {
+        match child.try_wait().map_err(|e| e.to_string())? {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("no result after {} s", WORKER_LIMIT.as_secs()));
+            }
+            None => std::thread::sleep(Duration::from_millis(4)),
+        }
+    };
+    let mut line = String::new();
+    let mut complaint = String::new();
+    if let Some(mut pipe) = child.stdout.take() {
+        pipe.read_to_string(&mut line).map_err(|e| e.to_string())?;
+    }
+    if let Some(mut pipe) = child.stderr.take() {
+        pipe.read_to_string(&mut complaint).map_err(|e| e.to_string())?;
+    }
+    if !status.success() {
+        let complaint = complaint.lines().next_back().unwrap_or_default();
+        return Err(format!("the worker failed ({status}): {complaint}"));
+    }
+    serde_json::from_str(line.trim()).map_err(|e| format!("the worker's result is not understood: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_alternate_their_direction() {
+        assert_eq!(order(0, 3), [0, 1, 2]);
+        assert_eq!(order(1, 3), [2, 1, 0]);
+        assert_eq!(order(2, 3), [0, 1, 2]);
+        // Over any pair of rounds, the places of a contestant add up to the same.
+        let sum = |who| {
+            (0..2)
+                .map(|r| order(r, 5).iter().position(|&c| c == who).unwrap())
+                .sum()
+        };
+        assert!((0..5).all(|who| {
+            let places: usize = sum(who);
+            places == 4
+        }));
+    }
+
+    fn case() -> Case {
+        Case {
+            workload: "midlarge".into(),
+            name: "own".into(),
+            variant: "own".into(),
+            threads: 1,
+            ops: 1,
+            slots: 1,
+            seed: 1,
+        }
+    }
+
+    fn contestant(peer: &'static str) -> Contestant {
+        Contestant {
+            peer,
+            again: false,
+            preload: None,
+        }
+    }
+
+    #[test]
+    fn every_contestant_runs_every_case_once_a_round_and_failures_do_not_stop_the_rest() {
+        let field = [contestant("system"), contestant("hakmem")];
+        let mut seen = Vec::new();
+        let runs = compare(
+            &[case(), case()],
+            &field,
+            Limits { rounds: 2, time: None },
+            |_, who| seen.push(who.peer),
+            |_, _| Err("no".into()),
+        );
+        let (s, h) = ("system", "hakmem");
+        assert_eq!(seen, [s, h, s, h, h, s, h, s]);
+        assert_eq!(runs.len(), 8);
+        assert_eq!((runs[4].round, runs[4].position, runs[4].contestant), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_time_limit_in_the_past_leaves_the_least_number_of_rounds() {
+        let limits = Limits {
+            rounds: 50,
+            time: Some(Duration::ZERO),
+        };
+        let runs = compare(
+            &[case()],
+            &[contestant("system")],
+            limits,
+            |_, _| (),
+            |_, _| Err("no".into()),
+        );
+        assert_eq!(runs.len(), MIN_ROUNDS);
+    }
+
+    #[test]
+    fn the_field_can_be_restricted_and_repeats_one() {
+        let labels = |only: &[&str]| {
+            let only: Vec<String> = only.iter().map(|s| (*s).to_owned()).collect();
+            field(&only)
+                .contestants
+                .iter()
+                .map(Contestant::label)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&["hakmem", "system"]), ["system", "hakmem", "hakmem (again)"]);
+        assert_eq!(labels(&["system"]), ["system", "system (again)"]);
+        assert_eq!(labels(&[]).last().unwrap(), "hakmem (again)");
+    }
+}

@@ -1,0 +1,253 @@
+//! The program from end to end, on a workload of no size: what it prints, and the files it writes.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use hakmem_bench::{
+    chart,
+    report::{self, Comparison, CSV_HEADER},
+    runner::{Contestant, Run},
+    worker::Measurement,
+    workloads::{self, Request},
+};
+
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hakmem-bench"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn records(csv: &str) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
+    reader
+        .records()
+        .map(|r| r.unwrap().iter().map(str::to_owned).collect())
+        .collect()
+}
+
+fn column(name: &str) -> usize {
+    CSV_HEADER.iter().position(|h| *h == name).unwrap()
+}
+
+#[test]
+fn a_small_comparison() {
+    let out = folder("small");
+    let args = [
+        "--only",
+        "hakmem,system",
+        "--ops",
+        "300",
+        "--slots",
+        "32",
+        "--rounds",
+        "2",
+    ];
+    let output = run(&[&args[..], &["--threads", "2", "--out", out.to_str().unwrap()]].concat());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for expected in [
+        "midlarge: own, 2 threads  (300 operations a thread, 32 slots, seed 42",
+        "midlarge: shared, 2 threads",
+        "midlarge: pipe, 2 threads",
+        "vs best peer",
+        "noise floor: ",
+        "small/midlarge.csv",
+        "small/midlarge.svg",
+    ] {
+        assert!(printed.contains(expected), "{expected:?} is missing in:\n{printed}");
+    }
+
+    // Three cases, three contestants (hakmem twice), two rounds.
+    let records = records(&fs::read_to_string(out.join("midlarge.csv")).unwrap());
+    assert_eq!(records[0], CSV_HEADER);
+    assert_eq!(records.len() - 1, 3 * 3 * 2);
+    let labels: Vec<&str> = records[1..]
+        .iter()
+        .filter(|r| r[column("variant")] == "own")
+        .map(|r| r[column("label")].as_str())
+        .collect();
+    let (s, h, a) = ("system", "hakmem", "hakmem (again)");
+    assert_eq!(labels, [s, h, a, a, h, s]);
+    for record in &records[1..] {
+        let number = |name: &str| record[column(name)].parse::<f64>().unwrap();
+        assert_eq!(record[column("error")], "", "{record:?}");
+        assert!(number("seconds") > 0.0 && number("peak_rss_kib") > 0.0, "{record:?}");
+        let ops = number("allocs") + number("frees");
+        assert!((600.0..=602.0).contains(&ops), "{record:?}");
+        assert!(
+            (number("mops") - ops / number("seconds") / 1e6).abs() < 1e-3,
+            "{record:?}"
+        );
+        assert_eq!(record[column("tiers")].is_empty(), record[column("allocator")] == s);
+    }
+
+    let svg = fs::read_to_string(out.join("midlarge.svg")).unwrap();
+    assert_svg(&svg, &["own, 2 threads", "pipe, 2 threads", "system", "hakmem"]);
+}
+
+fn assert_svg(svg: &str, texts: &[&str]) {
+    let document = roxmltree::Document::parse(svg).unwrap();
+    assert_eq!(document.root_element().tag_name().name(), "svg");
+    let found: Vec<&str> = document
+        .descendants()
+        .filter(|n| n.has_tag_name("text"))
+        .filter_map(|n| n.text())
+        .map(str::trim)
+        .collect();
+    for text in texts {
+        assert!(found.contains(text), "{text:?} is not among {found:?}");
+    }
+}
+
+#[test]
+fn help_says_what_it_does_how_long_it_takes_and_where_results_go() {
+    let output = run(&["--help"]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for expected in [
+        "about two minutes",
+        "target/hakmem-bench/",
+        "Examples:",
+        "--only",
+        "shared",
+    ] {
+        assert!(help.contains(expected), "{expected:?} is missing in:\n{help}");
+    }
+    assert!(!help.contains("worker"), "the worker is not for people");
+}
+
+#[test]
+fn wrong_arguments_exit_with_2_and_a_failing_worker_with_1() {
+    let output = run(&["--only", "hakmen"]);
+    assert_eq!(output.status.code(), Some(2));
+    let answer = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(answer.contains("similar value exists: 'hakmem'"), "{answer}");
+    let output = run(&["--threads", "3"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = run(&["worker", "system", "{}"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not a case"));
+}
+
+fn contestant(peer: &'static str, again: bool) -> Contestant {
+    Contestant {
+        peer,
+        again,
+        preload: None,
+    }
+}
+
+fn measurement(ops: u64) -> Measurement {
+    Measurement {
+        seconds: 1e-6,
+        allocs: ops - ops / 2,
+        frees: ops / 2,
+        leftover: ops % 2,
+        minor_faults: 3,
+        peak_rss_kib: 2048,
+        tiers: [("pool".to_owned(), 3), ("mid".to_owned(), 1)].into(),
+        version: "1".into(),
+    }
+}
+
+/// One case; system at 2, hakmem at 6 and (again) at 3 Mops/s, a peer that always fails.
+fn comparison() -> Comparison {
+    let request = Request {
+        variants: vec!["own".into()],
+        threads: Some(4096),
+        ..Request::default()
+    };
+    let mut cases = (workloads::find("midlarge").unwrap().cases)(&request).unwrap();
+    cases.truncate(1);
+    let results = [
+        Ok(measurement(2)),
+        Err("it \"crashed\", badly".to_owned()),
+        Ok(measurement(6)),
+        Ok(measurement(3)),
+    ];
+    Comparison {
+        cases,
+        contestants: vec![
+            contestant("system", false),
+            contestant("mimalloc", false),
+            contestant("hakmem", false),
+            contestant("hakmem", true),
+        ],
+        runs: results
+            .into_iter()
+            .enumerate()
+            .map(|(contestant, result)| Run {
+                case: 0,
+                contestant,
+                round: 0,
+                position: contestant,
+                result,
+            })
+            .collect(),
+    }
+}
+
+#[test]
+fn the_table_compares_with_the_system_and_the_best_peer() {
+    let text = report::tables(&comparison());
+    let row = |name: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("│ {name}")))
+            .unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(row("system").contains("2.00 0.0% 1.00x 1.00x 2.0 3"), "{text}");
+    assert!(
+        row("hakmem").contains("6.00 0.0% 3.00x 3.00x 2.0 3 pool 75.0%, mid 25.0%"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("│ mimalloc"),
+        "a peer without a result has no row:\n{text}"
+    );
+    assert!(text.contains("noise floor: 50.0%"), "{text}");
+    assert!(text.contains("oversubscribed: 4096 threads on "), "{text}");
+}
+
+#[test]
+fn the_csv_keeps_failed_runs_and_quotes_what_needs_it() {
+    let path = folder("unit").join("runs.csv");
+    report::write_csv(&comparison(), &path).unwrap();
+    let records = records(&fs::read_to_string(&path).unwrap());
+    assert_eq!(records.len(), 5);
+    assert!(records.iter().all(|r| r.len() == CSV_HEADER.len()));
+    assert_eq!(records[1][column("seconds")], "0.000001000");
+    assert_eq!(records[1][column("mops")], "2.000000");
+    assert_eq!(records[2][column("error")], "it \"crashed\", badly");
+    assert_eq!(records[2][column("mops")], "");
+    assert_eq!(records[3][column("tiers")], "mid:1 pool:3");
+    assert_eq!(records[4][column("label")], "hakmem (again)");
+}
+
+#[test]
+fn the_chart_is_well_formed_also_without_results() {
+    let path = folder("unit").join("chart.svg");
+    chart::write_svg(&comparison(), &path).unwrap();
+    let texts = ["own, short, 4096 threads", "hakmem", "6.0", "2 MiB"];
+    assert_svg(&fs::read_to_string(&path).unwrap(), &texts);
+
+    let mut empty = comparison();
+    empty.runs.clear();
+    chart::write_svg(&empty, &path).unwrap();
+    assert_svg(&fs::read_to_string(&path).unwrap(), &["no run succeeded"]);
+}
