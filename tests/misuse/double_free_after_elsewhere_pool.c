@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * Another thread frees a block of the pool tier and ends, then the thread that allocated it does.
+ * expect: hakmem: hak_free: double free: POINTER */
+#include "support/crime.h"
+
+int main(void) {
+  char *block = block_of(POOL_SIZE);
+  free_elsewhere(block);
+  hak_free(accuse(block));
+  unpunished();
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * A string literal is freed.
+ * expect: hakmem: hak_free: not a block of this allocator: POINTER */
+#include "support/crime.h"
+
+int main(void) {
+  hak_free(accuse("literal"));
+  unpunished();
+}

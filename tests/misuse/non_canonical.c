@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * An address that no processor can map is freed.
+ * expect: hakmem: hak_free: not a block of this allocator: POINTER */
+#include "support/crime.h"
+
+int main(void) {
+  hak_free(accuse((void *)(uintptr_t)0x4141414141414140));
+  unpunished();
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * A pointer one byte into a block of the ace tier is freed.
+ * expect: hakmem: hak_free: pointer inside a block: POINTER */
+#include "support/crime.h"
+
+int main(void) {
+  char *block = block_of(ACE_SIZE);
+  hak_free(accuse(block + 1));
+  unpunished();
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * An address where nothing is mapped is freed.
+ * expect: hakmem: hak_free: not a block of this allocator: POINTER */
+#include "support/crime.h"
+
+int main(void) {
+  hak_free(accuse((void *)(uintptr_t)0x10000));
+  unpunished();
+}
