@@ -1,0 +1,117 @@
+/* Allocation: the hits, and the walk down the tier chain.
+ *
+ *   hak_malloc, hak_alloc_at
+ *     alloc_fast            pops a bin (tiny, mid) or a magazine (pool)
+ *       hak_alloc_slot      nothing there: the chain
+ *         hak_tiny_alloc    bin <- slab's list <- inbox <- carving <- spare slab <- slice
+ *         hak_mid_alloc     the same
+ *         hak_pool_alloc    magazine <- spans' bitmaps <- new span
+ *         hak_ace_alloc     the same
+ *         hak_mmap_alloc_mt cache <- mmap
+ */
+#include "api/alloc.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "core/stats.h"
+#include "hakmem.h"
+#include "heap/heap.h"
+#include "tier/ace.h"
+#include "tier/mid.h"
+#include "tier/mmap.h"
+#include "tier/pool.h"
+#include "tier/tiers.h"
+#include "tier/tiny.h"
+
+static unsigned alloc_first_tier(size_t size) {
+  unsigned tier = 0;
+#define ALLOC_NEXT(NAME, name, max, what) tier += size > (max);
+  HAK_TIERS_TABLE(ALLOC_NEXT)
+#undef ALLOC_NEXT
+  return tier < HAK_AT_MMAP ? tier : HAK_AT_MMAP;
+}
+
+static uintptr_t alloc_from_tier(unsigned tier, hak_heap_t *heap, size_t size) {
+  switch (tier) {
+  case HAK_AT_TINY:
+    return (uintptr_t)hak_tiny_alloc(heap, size);
+  case HAK_AT_MID:
+    return (uintptr_t)hak_mid_alloc(heap, size);
+  case HAK_AT_POOL:
+    return hak_pool_alloc(heap, size);
+  default:
+    return hak_ace_alloc(heap, size);
+  }
+}
+
+HAK_SLOW_STATIC uintptr_t alloc_failed(size_t size, const void *site) {
+  hak_log(HAK_LOG_OOM, "[ALLOC] out of memory: size=%zu, site=0x%lx", size, (unsigned long)(uintptr_t)site);
+  errno = ENOMEM;
+  return 0;
+}
+
+__attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site) {
+  if (HAK_UNLIKELY(size > PTRDIFF_MAX)) return alloc_failed(size, site);
+  hak_heap_t *heap = hak_heap_get();
+  unsigned first = alloc_first_tier(size);
+  if (HAK_LIKELY(heap != NULL)) { /* without a heap only the last tier can serve */
+    hak_heap_tick(heap);
+    for (unsigned tier = first; tier < HAK_AT_MMAP; tier++) {
+      uintptr_t slot = alloc_from_tier(tier, heap, size);
+      if (HAK_LIKELY(slot != 0)) return slot;
+      hak_count(&heap->tier[tier].fell_through, 1);
+    }
+  }
+  bool zeroed;
+  void *block = hak_mmap_alloc_mt(size, HAK_GRAIN, &zeroed);
+  if (HAK_LIKELY(block != NULL)) return (uintptr_t)block | (zeroed ? HAK_SLOT_ZERO : 0);
+  if (heap != NULL) hak_count(&heap->tier[first].failed, 1);
+  return alloc_failed(size, site);
+}
+
+HAK_FAST void *alloc_from_slot(uintptr_t slot) { return (void *)(slot & ~HAK_SLOT_ZERO); }
+
+HAK_FAST void *alloc_from_bin(unsigned class_number, size_t size, const void *site) {
+  hak_bin_t *bin = &hak_tls.bin[class_number];
+  hak_block_t *block = bin->head;
+  if (HAK_UNLIKELY(block == NULL)) return alloc_from_slot(hak_alloc_slot(size, site));
+  bin->head = block->next;
+  bin->room++;
+  block->key = 0; /* the mark of a free block; see hak_freed_key */
+  return block;
+}
+
+/* A slot from the magazine of a pool size. */
+HAK_FAST uintptr_t alloc_from_magazine(size_t size, const void *site) {
+  hak_magazine_t *magazine = &hak_tls.pool[hak_class_by_128[(size + 127) >> 7] - HAK_SLAB_CLASSES];
+  uint32_t count = magazine->count;
+  if (HAK_UNLIKELY(count == 0)) return hak_alloc_slot(size, site);
+  magazine->count = --count;
+  return magazine->slots[count];
+}
+
+HAK_FAST void *alloc_fast(size_t size, const void *site) {
+  if (HAK_LIKELY(size <= HAK_TINY_MAX)) return alloc_from_bin(hak_class_by_grain[(size + 15) >> 4], size, site);
+  if (size <= HAK_MID_MAX) return alloc_from_bin(hak_class_by_128[(size + 127) >> 7], size, site);
+  if (size <= HAK_POOL_MAX) return alloc_from_slot(alloc_from_magazine(size, site));
+  return alloc_from_slot(hak_alloc_slot(size, site));
+}
+
+void *hak_malloc(size_t size) { return alloc_fast(size, NULL); }
+
+void *hak_alloc_at(size_t size, const void *site) { return alloc_fast(size, site); }
+
+void *hak_calloc(size_t count, size_t size) {
+  size_t bytes;
+  if (HAK_UNLIKELY(hak_mul_overflows(count, size, &bytes))) return alloc_from_slot(alloc_failed(SIZE_MAX, NULL));
+  if (HAK_LIKELY(bytes <= HAK_MID_MAX)) { /* a slab's blocks are linked through, so never known to be zero */
+    void *block = alloc_from_bin(hak_slab_class_of(bytes), bytes, NULL);
+    return block == NULL ? NULL : memset(block, 0, bytes);
+  }
+  uintptr_t slot = bytes <= HAK_POOL_MAX ? alloc_from_magazine(bytes, NULL) : hak_alloc_slot(bytes, NULL);
+  void *block = alloc_from_slot(slot);
+  if (slot != 0 && (slot & HAK_SLOT_ZERO) == 0) memset(block, 0, bytes);
+  return block;
+}

@@ -1,0 +1,44 @@
+#include "api/block.h"
+
+#include "base/log.h"
+#include "core/segment.h"
+#include "core/span.h"
+#include "hakmem.h"
+#include "tier/mmap.h"
+
+static hak_block_info_t block_bad(const char *what) { return (hak_block_info_t){0, HAK_TIER_NONE, what}; }
+
+static hak_block_info_t block_in_slab(const void *p, uint32_t tag) {
+  const hak_slab_class_t *info = &hak_slab_classes[hak_tag_class(tag)];
+  uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
+  if (offset * info->magic >= info->magic) return block_bad(HAK_BAD_INTERIOR);
+  if (offset / info->block_bytes >= info->capacity) return block_bad(HAK_BAD_FOREIGN);
+  if (((const hak_block_t *)p)->key == hak_freed_key(p)) return block_bad(HAK_BAD_DOUBLE_FREE);
+  int tier = info->block_bytes <= HAK_TINY_MAX ? HAK_TIER_TINY : HAK_TIER_MID;
+  return (hak_block_info_t){info->block_bytes, tier, NULL};
+}
+
+static hak_block_info_t block_in_span(const void *p, uint32_t tag) {
+  const hak_span_class_t *info = &hak_span_classes[hak_tag_class(tag)];
+  int number = hak_span_block_number(p, tag);
+  if (number < 0) return block_bad(HAK_BAD_INTERIOR);
+  uint64_t free = hak_load_relaxed(&hak_cell_of_span(p, tag)->xmask);
+  if ((free >> number & 1) != 0) return block_bad(HAK_BAD_DOUBLE_FREE);
+  return (hak_block_info_t){info->block_bytes, info->block_bytes <= HAK_POOL_MAX ? HAK_TIER_POOL : HAK_TIER_ACE, NULL};
+}
+
+hak_block_info_t hak_block_find(const void *p) {
+  uint32_t tag = hak_tagmap_get_mt(p);
+  if (hak_tag_is_slab(tag)) return block_in_slab(p, tag);
+  if (hak_tag_is_span(tag)) return block_in_span(p, tag);
+  if (tag == HAK_TAG_FREED) return block_bad(HAK_BAD_DOUBLE_FREE);
+  size_t bytes = hak_mmap_bytes_mt(p);
+  if (bytes != 0) return (hak_block_info_t){bytes, HAK_TIER_MMAP, NULL};
+  return block_bad(hak_mmap_explain_mt(p));
+}
+
+hak_block_info_t hak_block_check(const void *p, const char *function) {
+  hak_block_info_t info = hak_block_find(p);
+  if (HAK_UNLIKELY(info.bad != NULL)) hak_fatal(function, info.bad, p);
+  return info;
+}

@@ -1,0 +1,137 @@
+/* What can be asked: sizes, tiers, configuration, statistics; and the collection of memory. */
+#include <string.h>
+
+#include "api/block.h"
+#include "base/check.h"
+#include "core/options.h"
+#include "core/purge.h"
+#include "core/registry.h"
+#include "core/segment.h"
+#include "core/stats.h"
+#include "hakmem.h"
+#include "heap/heap.h"
+#include "tier/mmap.h"
+#include "tier/tiers.h"
+
+#ifndef HAK_BUILD_FLAGS
+#define HAK_BUILD_FLAGS "unknown"
+#endif
+#ifdef HAK_OVERRIDE
+#define INFO_OVERRIDE "yes"
+#else
+#define INFO_OVERRIDE "no"
+#endif
+
+int hak_version(void) { return HAK_VERSION; }
+
+size_t hak_usable_size(const void *p) { return p == NULL ? 0 : hak_block_check(p, "hak_usable_size").bytes; }
+
+size_t hak_good_size(size_t size) {
+  if (size <= HAK_MID_MAX) return hak_slab_classes[hak_slab_class_of(size)].block_bytes;
+  if (size <= HAK_ACE_MAX) return hak_span_classes[hak_span_class_of(size)].block_bytes;
+  return size > PTRDIFF_MAX ? 0 : hak_align_up(size, hak_os_page_bytes());
+}
+
+int hak_tier_of(const void *p) { return p == NULL ? HAK_TIER_NONE : hak_block_find(p).tier; }
+
+const char *hak_tier_name(int tier) {
+  switch (tier) {
+#define INFO_NAME(NAME, name, max, what)                                                                                \
+  case HAK_TIER_##NAME:                                                                                                 \
+    return #name;
+    HAK_TIERS_TABLE(INFO_NAME)
+#undef INFO_NAME
+  default:
+    return "none";
+  }
+}
+
+void hak_collect(int force) {
+  hak_heap_t *heap = hak_tls.heap;
+  if (heap != NULL) hak_heap_flush(heap);
+  hak_heap_collect_parked_mt();
+  hak_purge_all_mt(force != 0);
+  hak_mmap_collect_mt(force != 0);
+}
+
+void hak_config_print(int fd) {
+  (void)hak_heap_get(); /* the options */
+  hak_print(fd, "hakmem %d.%d.%d", HAK_VERSION / 10000, HAK_VERSION / 100 % 100, HAK_VERSION % 100);
+  hak_print(fd, "compiler: %s", __VERSION__);
+  hak_print(fd, "flags: %s", HAK_BUILD_FLAGS);
+  hak_print(fd, "malloc and free replaced: %s; assertions: level %d", INFO_OVERRIDE, HAK_DEBUG_LEVEL);
+#define INFO_TIER(NAME, name, max, what)                                                                                \
+  if (HAK_TIER_##NAME == HAK_TIER_MMAP) {                                                                               \
+    hak_print(fd, "tier %s: built in, above; %s", #name, what);                                                         \
+  } else {                                                                                                              \
+    hak_print(fd, "tier %s: built in, to %zu bytes; %s", #name, (size_t)(max), what);                                   \
+  }
+  HAK_TIERS_TABLE(INFO_TIER)
+#undef INFO_TIER
+  hak_options_print(fd);
+}
+
+static uint64_t info_slices(_Atomic(int64_t) *slices) {
+  int64_t n = hak_load_relaxed(slices);
+  return n > 0 ? (uint64_t)n * HAK_SLICE_BYTES : 0;
+}
+
+int hak_stats_get(hak_stats_t *stats) {
+  if (stats->size != sizeof(*stats)) return 0;
+  *stats = (hak_stats_t){.size = sizeof(*stats)};
+  stats->segment_bytes = (uint64_t)hak_segment_count_mt() * HAK_SEGMENT_BYTES;
+  stats->active_bytes = info_slices(hak_segment_active_slices());
+  stats->dirty_bytes = info_slices(hak_segment_dirty_slices());
+  stats->purged_bytes = hak_load_relaxed(hak_purge_bytes());
+  stats->heaps = hak_registry_count_mt();
+  for (uint32_t id = 1; id <= stats->heaps; id++) {
+    stats->heaps_parked += hak_load_relaxed(&hak_registry_heap(id)->xstate) != HAK_HEAP_ACTIVE;
+  }
+  hak_stats_sum_remote_mt(&stats->remote_posts, &stats->remote_blocks);
+  for (unsigned tier = 0; tier < HAK_TIER_COUNT; tier++) {
+    hak_tier_counters_t sum = hak_stats_sum_mt(tier);
+#define INFO_COUNTER(name, meaning) stats->tier[tier].name = hak_load_relaxed(&sum.name);
+    HAK_TIER_COUNTERS(INFO_COUNTER)
+#undef INFO_COUNTER
+  }
+  hak_tier_stats_t *mmap = &stats->tier[HAK_TIER_MMAP];
+  hak_mmap_stats_mt(&stats->mmap_bytes, &stats->mmap_cached_bytes, &mmap->served, &mmap->returned);
+  mmap->refills = mmap->served;
+  return 1;
+}
+
+void hak_stats_print(int fd) {
+  hak_stats_t stats = {.size = sizeof(stats)};
+  if (!hak_stats_get(&stats)) return;
+#define INFO_FIGURE(name) hak_print(fd, "%s: %lu", #name, (unsigned long)stats.name)
+  INFO_FIGURE(segment_bytes);
+  INFO_FIGURE(active_bytes);
+  INFO_FIGURE(dirty_bytes);
+  INFO_FIGURE(mmap_bytes);
+  INFO_FIGURE(mmap_cached_bytes);
+  INFO_FIGURE(purged_bytes);
+  INFO_FIGURE(heaps);
+  INFO_FIGURE(heaps_parked);
+  INFO_FIGURE(remote_posts);
+  INFO_FIGURE(remote_blocks);
+#undef INFO_FIGURE
+  for (int tier = 0; tier < HAK_TIER_COUNT; tier++) {
+#define INFO_COUNTER(name, meaning)                                                                                     \
+  hak_print(fd, "%s.%s: %lu", hak_tier_name(tier), #name, (unsigned long)stats.tier[tier].name);
+    HAK_TIER_COUNTERS(INFO_COUNTER)
+#undef INFO_COUNTER
+  }
+}
+
+/* The tiers of the public header are those of the table, in its order. */
+enum {
+#define INFO_COUNT(NAME, name, max, what) INFO_TIER_##NAME,
+  HAK_TIERS_TABLE(INFO_COUNT)
+#undef INFO_COUNT
+      INFO_TIERS
+};
+#define INFO_SAME(NAME, name, max, what)                                                                                \
+  _Static_assert((int)HAK_TIER_##NAME == (int)INFO_TIER_##NAME && (int)HAK_AT_##NAME == (int)INFO_TIER_##NAME, #name);
+HAK_TIERS_TABLE(INFO_SAME)
+#undef INFO_SAME
+_Static_assert(INFO_TIERS == HAK_TIER_COUNT && INFO_TIERS == HAK_TIERS, "as many tiers everywhere");

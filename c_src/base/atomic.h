@@ -1,0 +1,33 @@
+/* C11 atomics with the order in the name, so that a reader sees at each use what is promised. Fields that more than one
+ * thread writes start with x; the comment at each release or acquire names its pair. */
+#ifndef HAK_BASE_ATOMIC_H
+#define HAK_BASE_ATOMIC_H
+
+#include <stdatomic.h>
+
+#define hak_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
+#define hak_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
+#define hak_load_seq(p) atomic_load_explicit((p), memory_order_seq_cst)
+#define hak_store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#define hak_store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#define hak_swap_acquire(p, v) atomic_exchange_explicit((p), (v), memory_order_acquire)
+#define hak_swap_release(p, v) atomic_exchange_explicit((p), (v), memory_order_release)
+#define hak_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
+#define hak_sub_relaxed(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
+#define hak_or_relaxed(p, v) atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
+#define hak_or_seq(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
+#define hak_and_relaxed(p, v) atomic_fetch_and_explicit((p), (v), memory_order_relaxed)
+#define hak_and_seq(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
+#define hak_cas_relaxed(p, old, new)                                                                                    \
+  atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_relaxed, memory_order_relaxed)
+#define hak_cas_weak_release(p, old, new)                                                                               \
+  atomic_compare_exchange_weak_explicit((p), (old), (new), memory_order_release, memory_order_relaxed)
+#define hak_cas_weak_acquire(p, old, new)                                                                               \
+  atomic_compare_exchange_weak_explicit((p), (old), (new), memory_order_acquire, memory_order_relaxed)
+#define hak_cas_acq_rel(p, old, new)                                                                                    \
+  atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_acq_rel, memory_order_relaxed)
+
+/* A counter that one thread writes and any thread reads: no read-modify-write, no lost reads. */
+#define hak_count(p, n) hak_store_relaxed((p), hak_load_relaxed(p) + (n))
+
+#endif

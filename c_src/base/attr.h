@@ -1,0 +1,25 @@
+/* Attributes and the two marks every function of a hot path carries: FAST (inlined into its caller) or SLOW (cold, out
+ * of line). Includes nothing of ours. */
+#ifndef HAK_BASE_ATTR_H
+#define HAK_BASE_ATTR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if !defined(__GNUC__) && !defined(__clang__)
+#error "hakmem needs gcc or clang"
+#endif
+
+/* Visible across files of the library, not outside of it. */
+#define HAK_HIDDEN __attribute__((visibility("hidden")))
+#define HAK_FAST static inline __attribute__((always_inline))
+#define HAK_SLOW HAK_HIDDEN __attribute__((noinline, cold))
+#define HAK_SLOW_STATIC static __attribute__((noinline, cold))
+#define HAK_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HAK_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HAK_PRINTF(string, first) __attribute__((format(printf, string, first)))
+#define HAK_CACHE_LINE 64
+#define HAK_LINE_ALIGNED _Alignas(HAK_CACHE_LINE)
+
+#endif

@@ -1,0 +1,72 @@
+/* Every size limit of the allocator, and a wall of assertions about how they fit together. */
+#ifndef HAK_BASE_LIMITS_H
+#define HAK_BASE_LIMITS_H
+
+#include "base/attr.h"
+
+#define HAK_KIB ((size_t)1024)
+#define HAK_MIB (1024 * HAK_KIB)
+
+/* The smallest alignment of a block, and the smallest block: a free one holds a link and a key. */
+#define HAK_GRAIN ((size_t)16)
+
+/* The largest request of each tier; what is above the last goes to the mmap tier. */
+#define HAK_TINY_MAX ((size_t)1024)
+#define HAK_MID_MAX (8 * HAK_KIB)
+#define HAK_POOL_MAX (52 * HAK_KIB)
+#define HAK_ACE_MAX (2 * HAK_MIB)
+
+/* Address space is taken in segments and handed out in slices. Slice 0 of a segment holds the segment's metadata. */
+#define HAK_SEGMENT_SHIFT 22
+#define HAK_SEGMENT_BYTES ((size_t)1 << HAK_SEGMENT_SHIFT)
+#define HAK_SLICE_SHIFT 16
+#define HAK_SLICE_BYTES ((size_t)1 << HAK_SLICE_SHIFT)
+#define HAK_SLICES (1u << (HAK_SEGMENT_SHIFT - HAK_SLICE_SHIFT))
+#define HAK_SEGMENTS_MAX ((size_t)1 << 18) /* 1 TiB */
+
+/* The metadata of consecutive segments starts at different offsets, so that they do not meet in the same cache sets. */
+#define HAK_SEGMENT_COLOURS 8u
+#define HAK_SEGMENT_COLOUR_BYTES (HAK_SLICE_BYTES / HAK_SEGMENT_COLOURS)
+
+/* The tag map: one 8-byte entry a slice, indexed by the low bits of the slice number. Its first level covers 64 GiB of
+ * address space without a collision, the second (made when a collision first happens) 4 TiB. */
+#define HAK_TAGMAP_BITS 20
+#define HAK_TAGMAP2_BITS 26
+
+/* Heaps have ids from 1; an id has room for 20 bits in a tag. */
+#define HAK_HEAP_ID_MAX ((1u << 20) - 1)
+#define HAK_HEAPS_PER_CHUNK 64u
+
+/* Carving a slab touches at most this much fresh memory at a time. */
+#define HAK_CARVE_BYTES ((size_t)4096)
+
+/* A thread's list of free blocks of one slab class is bounded by both. */
+#define HAK_BIN_BYTES_MAX (32 * HAK_KIB)
+#define HAK_BIN_BLOCKS_MAX 512u
+#define HAK_BIN_BLOCKS_MIN 8u
+
+/* A thread's magazine of one span class is bounded by both; ACE's by bytes alone, one block at least. */
+#define HAK_POOL_MAGAZINE_BYTES (256 * HAK_KIB)
+#define HAK_POOL_MAGAZINE_BLOCKS 32u
+#define HAK_ACE_MAGAZINE_BYTES (1 * HAK_MIB)
+#define HAK_ACE_MAGAZINE_BLOCKS 16u
+
+/* A ring of remote frees is posted when it holds this many blocks or bytes; the owner takes back this many at a time. */
+#define HAK_RINGS 8u
+#define HAK_RING_BLOCKS 32u
+#define HAK_RING_BYTES (64 * HAK_KIB)
+#define HAK_DRAIN_BLOCKS 256u
+
+/* The largest alignment that can be asked for. Up to a slice the tiers below mmap can serve it. */
+#define HAK_ALIGN_MAX ((size_t)1 << 30)
+
+/* At most so many madvise calls on one slow path. */
+#define HAK_PURGE_CALLS 4u
+
+_Static_assert(HAK_SLICES == 64, "a segment's slices are one 64-bit mask");
+_Static_assert(HAK_TINY_MAX < HAK_MID_MAX && HAK_MID_MAX < HAK_POOL_MAX && HAK_POOL_MAX < HAK_ACE_MAX, "tiers ascend");
+_Static_assert(HAK_MID_MAX <= HAK_SLICE_BYTES / 8, "a slab of one slice holds eight blocks at least");
+_Static_assert(HAK_ACE_MAX <= (HAK_SLICES - 1) * HAK_SLICE_BYTES, "the largest ACE block fits a segment");
+_Static_assert(HAK_GRAIN >= 2 * sizeof(void *), "a free block holds a link and a key");
+
+#endif

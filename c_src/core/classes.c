@@ -1,0 +1,99 @@
+#include "core/classes.h"
+
+/* Eight classes that follow a size in equal steps. */
+#define EIGHT(X, after, step)                                                                                           \
+  X((after) + (step)), X((after) + 2 * (step)), X((after) + 3 * (step)), X((after) + 4 * (step)),                       \
+      X((after) + 5 * (step)), X((after) + 6 * (step)), X((after) + 7 * (step)), X((after) + 8 * (step))
+
+/* ---- Slab classes ---- */
+
+#define ROOM_BY_BYTES(bytes) (HAK_BIN_BYTES_MAX / (bytes))
+#define ROOM(bytes)                                                                                                     \
+  (int32_t)(ROOM_BY_BYTES(bytes) > HAK_BIN_BLOCKS_MAX   ? HAK_BIN_BLOCKS_MAX                                            \
+            : ROOM_BY_BYTES(bytes) < HAK_BIN_BLOCKS_MIN ? HAK_BIN_BLOCKS_MIN                                            \
+                                                        : ROOM_BY_BYTES(bytes))
+
+/* The magic is from Lemire, Kaser, Kurz, "Faster Remainder by Direct Computation" (2019): with ceil(2^32 / d) for it, d
+ * divides n if and only if n * magic mod 2^32 < magic, for all n * d below 2^32; here n < 2^16 and d <= 2^13. */
+#define SLAB(bytes)                                                                                                     \
+  {                                                                                                                     \
+    .block_bytes = (bytes), .capacity = (uint32_t)(HAK_SLICE_BYTES / (bytes)), .magic = UINT32_MAX / (bytes) + 1,       \
+    .bin_room = ROOM(bytes)                                                                                             \
+  }
+
+const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {
+    {0},                    /* no class */
+    EIGHT(SLAB, 0, 16),     /* 16 .. 128 */
+    EIGHT(SLAB, 128, 16),   /* 144 .. 256 */
+    EIGHT(SLAB, 256, 32),   /* 288 .. 512 */
+    EIGHT(SLAB, 512, 64),   /* 576 .. 1024: the last tiny class */
+    EIGHT(SLAB, 1024, 128), /* 1152 .. 2 KiB */
+    EIGHT(SLAB, 2048, 256), /* 2304 .. 4 KiB */
+    EIGHT(SLAB, 4096, 512), /* 4608 .. 8 KiB: the last mid class */
+};
+
+/* ---- Span classes ---- */
+
+/* A span has 512 KiB for blocks to 16 KiB, then 1 MiB; above 256 KiB it is one block, and freeing it makes its slices
+ * anybody's. */
+#define SPAN_SLICES(kib) ((kib) <= 16 ? 8 : (kib) <= 256 ? 16 : ((kib) + 63) / 64)
+#define SPAN_FITTING(kib) (SPAN_SLICES(kib) * 64 / (kib))
+#define SPAN_BLOCKS(kib) (SPAN_FITTING(kib) > 64 ? 64 : SPAN_FITTING(kib))
+#define SPAN(kib)                                                                                                       \
+  {                                                                                                                     \
+    .block_bytes = (kib) * 1024, .slices = SPAN_SLICES(kib), .blocks = SPAN_BLOCKS(kib),                                \
+    .magic = UINT32_MAX / (kib) + 1, .full = ~UINT64_C(0) >> (64 - SPAN_BLOCKS(kib))                                    \
+  }
+
+const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {
+    EIGHT(SPAN, 8, 1),      /* 9 .. 16 KiB */
+    EIGHT(SPAN, 16, 2),     /* 18 .. 32 KiB */
+    EIGHT(SPAN, 32, 4),     /* 36 .. 64 KiB; 52 is the last of pool */
+    EIGHT(SPAN, 64, 8),     /* 72 .. 128 KiB */
+    EIGHT(SPAN, 128, 16),   /* 144 .. 256 KiB */
+    EIGHT(SPAN, 256, 32),   /* 288 .. 512 KiB */
+    EIGHT(SPAN, 512, 64),   /* 576 KiB .. 1 MiB */
+    EIGHT(SPAN, 1024, 128), /* 1152 KiB .. 2 MiB: the last of ACE */
+};
+
+/* ---- Size to class ---- */
+
+/* Rn(c): class c for n steps of the map. RUN: eight classes from c on, n steps each. */
+#define R1(c) (c)
+#define R2(c) R1(c), R1(c)
+#define R4(c) R2(c), R2(c)
+#define R8(c) R4(c), R4(c)
+#define R16(c) R8(c), R8(c)
+#define R32(c) R16(c), R16(c)
+#define RUN(Rn, c) Rn(c), Rn(c + 1), Rn(c + 2), Rn(c + 3), Rn(c + 4), Rn(c + 5), Rn(c + 6), Rn(c + 7)
+#define S(c) (HAK_SLAB_CLASSES + (c)) /* a span class */
+
+const uint8_t hak_class_by_grain[] = {
+    1,           /* size 0 */
+    RUN(R1, 1),  /* 16 .. 128, steps of 16 bytes */
+    RUN(R1, 9),  /* 144 .. 256 */
+    RUN(R2, 17), /* 288 .. 512, steps of 32 */
+    RUN(R4, 25), /* 576 .. 1024, steps of 64 */
+};
+
+const uint8_t hak_class_by_128[] = {
+    1,  8,  16, 20, 24, 26, 28, 30, 32, /* 0 .. 1024 in steps of 128; the map above is for these */
+    RUN(R1, 33),                        /* 1152 .. 2 KiB */
+    RUN(R2, 41),                        /* 2304 .. 4 KiB, steps of 256 */
+    RUN(R4, 49),                        /* 4608 .. 8 KiB, steps of 512 */
+    RUN(R8, S(0)),                      /* 9 .. 16 KiB, steps of 1 KiB */
+    RUN(R16, S(8)),                     /* 18 .. 32 KiB, steps of 2 KiB */
+    R32(S(16)),  R32(S(17)), R32(S(18)), R32(S(19)), R32(S(20)), /* 36 .. 52 KiB, steps of 4 KiB */
+};
+
+#undef R1
+#undef R2
+#undef R4
+#undef R8
+#undef R16
+#undef R32
+#undef RUN
+#undef S
+
+_Static_assert(sizeof(hak_class_by_grain) == HAK_TINY_MAX / 16 + 1, "the map ends at the tiny limit");
+_Static_assert(sizeof(hak_class_by_128) == HAK_POOL_MAX / 128 + 1, "the map ends at the pool limit");

@@ -1,0 +1,56 @@
+/* Size classes: the one table of them, and the maps from a size to its class.
+ *
+ *   slab classes 1..56 (tiny 1..32, mid 33..56): 16-byte steps to 128, then eight per doubling to 8 KiB. Class 0 is no
+ *     class: a thread's bin 0 is always empty and full, so that whatever resolves to it ends in a slow path.
+ *   span classes 0..63 (pool 0..20, ACE 21..63): eight per doubling from 9 KiB to 2 MiB; 40 and 52 KiB among them.
+ *
+ * Eight per doubling bounds the waste of rounding up to 12.5%. Any thread may call these; all is constant. */
+#ifndef HAK_CORE_CLASSES_H
+#define HAK_CORE_CLASSES_H
+
+#include "base/bits.h"
+#include "base/limits.h"
+
+#define HAK_TINY_CLASSES 32u
+#define HAK_MID_CLASSES 24u
+#define HAK_SLAB_CLASSES (1u + HAK_TINY_CLASSES + HAK_MID_CLASSES)
+#define HAK_POOL_CLASSES 21u
+#define HAK_ACE_CLASSES 43u
+#define HAK_SPAN_CLASSES (HAK_POOL_CLASSES + HAK_ACE_CLASSES)
+
+typedef struct hak_slab_class {
+  uint32_t block_bytes;
+  uint32_t capacity; /* blocks in a slab of one slice */
+  uint32_t magic;    /* an offset is a block's start if and only if (uint32_t)(offset * magic) < magic */
+  int32_t bin_room;  /* free blocks a thread keeps in its bin before it gives them to their slabs */
+} hak_slab_class_t;
+
+typedef struct hak_span_class {
+  uint32_t block_bytes;
+  uint16_t slices; /* of a span */
+  uint16_t blocks; /* in a span, at most 64 */
+  uint64_t magic;  /* (offset / 1 KiB) * magic >> 32 is the number of the block at that offset */
+  uint64_t full;   /* the mask of all blocks */
+} hak_span_class_t;
+
+HAK_HIDDEN extern const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES];
+HAK_HIDDEN extern const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES];
+
+/* From (size + 15) / 16 for sizes to 1 KiB, and from (size + 127) / 128 for sizes to 52 KiB: the slab class, or the
+ * number HAK_SLAB_CLASSES + span class. */
+HAK_HIDDEN extern const uint8_t hak_class_by_grain[HAK_TINY_MAX / 16 + 1];
+HAK_HIDDEN extern const uint8_t hak_class_by_128[HAK_POOL_MAX / 128 + 1];
+
+/* The slab class of a size from 0 to HAK_MID_MAX. */
+HAK_FAST unsigned hak_slab_class_of(size_t size) {
+  return size <= HAK_TINY_MAX ? hak_class_by_grain[(size + 15) >> 4] : hak_class_by_128[(size + 127) >> 7];
+}
+
+/* The span class of a size above HAK_MID_MAX up to HAK_ACE_MAX: eight per doubling by the position of the highest bit
+ * and the three bits below it. */
+HAK_FAST unsigned hak_span_class_of(size_t size) {
+  unsigned doubling = hak_highest_bit(size - 1); /* 13 from 8 KiB + 1 on */
+  return (doubling - 13) * 8 + (unsigned)((size - 1) >> (doubling - 3)) % 8;
+}
+
+#endif

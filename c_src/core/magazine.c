@@ -1,0 +1,29 @@
+#include "core/magazine.h"
+
+#include "base/check.h"
+#include "core/span.h"
+#include "core/stats.h"
+
+uintptr_t hak_magazine_take(hak_heap_t *heap, unsigned tier, unsigned class_number, hak_magazine_t *magazine) {
+  if (magazine->count == 0) {
+    uint32_t got = hak_span_refill(heap, class_number, magazine, (magazine->capacity + 1) / 2);
+    if (got == 0) {
+      hak_log(HAK_LOG_REFILL, "[POOL_TLS] pool_refill_and_alloc FAILED: class=%u, size=%u", class_number,
+              hak_span_classes[class_number].block_bytes);
+      return 0;
+    }
+    hak_stats_refilled(heap, tier, got);
+  }
+  return magazine->slots[--magazine->count];
+}
+
+uint32_t hak_magazine_put(hak_heap_t *heap, unsigned tier, hak_magazine_t *magazine, void *block, void **strays) {
+  uint32_t strayed = 0;
+  if (magazine->count == magazine->capacity) {
+    uint32_t blocks = (magazine->capacity + 1) / 2;
+    strayed = hak_span_spill(magazine, blocks, strays);
+    hak_stats_returned(heap, tier, blocks - strayed);
+  }
+  magazine->slots[magazine->count++] = (uintptr_t)block;
+  return strayed;
+}

@@ -1,0 +1,35 @@
+/* The one table of options. Each has an environment variable HAKMEM_<NAME>, read once, before the first block is served;
+ * a value that is no number or out of range leaves the default and logs nothing (the log may be off). */
+#ifndef HAK_CORE_OPTIONS_H
+#define HAK_CORE_OPTIONS_H
+
+#include "base/attr.h"
+
+/*   X(name, NAME, default, least, most, meaning) */
+#define HAK_OPTIONS(X)                                                                                                  \
+  X(tiny, TINY, 1, 0, 1, "serve requests to 1 KiB from the tiny tier (0: the next tier does)")                          \
+  X(mid, MID, 1, 0, 1, "serve requests to 8 KiB from the mid tier")                                                     \
+  X(pool, POOL, 1, 0, 1, "serve requests to 52 KiB from the pool tier")                                                 \
+  X(ace, ACE, 1, 0, 1, "serve requests to 2 MiB from the ACE tier")                                                     \
+  X(log, LOG, 0, 0, 1, "log failures that the allocator survives, the first 10 of a kind")                              \
+  X(dirty_kib, DIRTY_KIB, 32768, 0, INT64_MAX / 1024, "free memory kept resident in segments; more is given back")      \
+  X(dirty_percent, DIRTY_PERCENT, 10, 0, 100, "the same as a share of what is in use; the larger counts")               \
+  X(purge_delay_ms, PURGE_DELAY_MS, 1000, 0, INT64_MAX, "age at which free memory is given back within that bound")     \
+  X(mmap_cache_kib, MMAP_CACHE_KIB, 65536, 0, INT64_MAX / 1024, "free mappings kept by the mmap tier, or half of its live bytes if larger")
+
+typedef struct hak_options {
+#define HAK_OPTION_FIELD(name, NAME, standard, least, most, meaning) int64_t name;
+  HAK_OPTIONS(HAK_OPTION_FIELD)
+#undef HAK_OPTION_FIELD
+} hak_options_t;
+
+/* Read-only after hak_options_init. Zero before: every tier is off until the allocator has started. */
+HAK_HIDDEN extern hak_options_t hak_options;
+
+/* Reads the environment. Called under the heap creation lock before any heap exists. */
+HAK_HIDDEN void hak_options_init(void);
+
+/* Writes every option with its value, default and meaning to a file descriptor. */
+HAK_HIDDEN void hak_options_print(int fd);
+
+#endif

@@ -1,0 +1,22 @@
+/* Memory back to the system: the pages of free slices. What is free stays resident up to a bound (options dirty_kib and
+ * dirty_percent), so that it can be used again without a page fault; what is above the bound goes when it becomes free,
+ * what is below goes when it has been free for purge_delay_ms and somebody passes by. */
+#ifndef HAK_CORE_PURGE_H
+#define HAK_CORE_PURGE_H
+
+#include "core/types.h"
+
+/* Keeps the bound: called after slices were given back. At most HAK_PURGE_CALLS madvise calls. Keeps errno. _mt */
+HAK_HIDDEN void hak_purge_bound_mt(void);
+
+/* Gives back what has been free for the delay; looks at the clock, and only once per delay at the segments. At most
+ * HAK_PURGE_CALLS madvise calls. Called now and then from slow paths. Keeps errno. _mt */
+HAK_HIDDEN void hak_purge_old_mt(void);
+
+/* Gives back all that is free (force) or all that is older than the delay. Keeps errno. _mt */
+HAK_HIDDEN void hak_purge_all_mt(bool force);
+
+/* Bytes given back by purges and unmappings so far. */
+HAK_HIDDEN _Atomic(uint64_t) *hak_purge_bytes(void);
+
+#endif

@@ -1,0 +1,102 @@
+#include "core/registry.h"
+
+#include "base/atomic.h"
+#include "base/check.h"
+
+#define REGISTRY_CHUNKS ((HAK_HEAP_ID_MAX + 1) / HAK_HEAPS_PER_CHUNK)
+
+hak_lock_t hak_registry_lock;
+
+/* Id i is heap i % 64 of chunk i / 64; a chunk is mapped when its first id is given out (id 0 is not used). */
+static _Atomic(hak_heap_t *) registry_xchunks[REGISTRY_CHUNKS];
+static _Atomic uint32_t registry_xcount;
+
+/* Treiber's stack ("Coping with Parallelism", 1986) of ids with a generation beside the top id: every push and pop
+ * counts it up, so a top that came back is not mistaken for one that never left. generation << 32 | id. */
+static _Atomic uint64_t registry_xparked;
+
+uint32_t hak_registry_count_mt(void) { return hak_load_acquire(&registry_xcount); }
+
+hak_heap_t *hak_registry_heap(uint32_t id) {
+  /* acquire pairs with the release in create; an id travels through tags, which are relaxed */
+  return &hak_load_acquire(&registry_xchunks[id / HAK_HEAPS_PER_CHUNK])[id % HAK_HEAPS_PER_CHUNK];
+}
+
+static hak_heap_t *registry_create_locked(void) {
+  uint32_t id = hak_load_relaxed(&registry_xcount) + 1;
+  if (id > HAK_HEAP_ID_MAX) return NULL;
+  _Atomic(hak_heap_t *) *place = &registry_xchunks[id / HAK_HEAPS_PER_CHUNK];
+  hak_heap_t *chunk = hak_load_relaxed(place);
+  if (chunk == NULL) {
+    size_t bytes = hak_align_up(sizeof(hak_heap_t) * HAK_HEAPS_PER_CHUNK, hak_os_page_bytes());
+    chunk = hak_os_map(bytes);
+    if (chunk == NULL) return NULL;
+    hak_store_release(place, chunk); /* pairs with hak_registry_heap */
+  }
+  hak_heap_t *heap = &chunk[id % HAK_HEAPS_PER_CHUNK];
+  heap->id = id;
+  hak_store_release(&registry_xcount, id); /* pairs with hak_registry_count_mt */
+  return heap;
+}
+
+hak_heap_t *hak_registry_create_mt(void) {
+  hak_lock(&hak_registry_lock);
+  hak_heap_t *heap = registry_create_locked();
+  hak_unlock(&hak_registry_lock);
+  return heap;
+}
+
+static void registry_push(hak_heap_t *heap) {
+  uint64_t top = hak_load_relaxed(&registry_xparked);
+  uint64_t mine;
+  do {
+    hak_store_relaxed(&heap->xnext_parked, (uint32_t)top);
+    mine = ((top >> 32) + 1) << 32 | heap->id;
+  } while (!hak_cas_weak_release(&registry_xparked, &top, mine)); /* pairs with the acquire in pop */
+}
+
+static hak_heap_t *registry_pop(void) {
+  uint64_t top = hak_load_acquire(&registry_xparked);
+  for (;;) {
+    uint32_t id = (uint32_t)top;
+    if (id == 0) return NULL;
+    hak_heap_t *heap = hak_registry_heap(id);
+    uint64_t below = ((top >> 32) + 1) << 32 | hak_load_relaxed(&heap->xnext_parked);
+    if (hak_cas_weak_acquire(&registry_xparked, &top, below)) return heap;
+  }
+}
+
+/* Puts a heap into the stack unless somebody else did. */
+static void registry_stack(hak_heap_t *heap) {
+  if (!atomic_exchange_explicit(&heap->xstacked, true, memory_order_seq_cst)) registry_push(heap);
+}
+
+void hak_registry_park_mt(hak_heap_t *heap) {
+  /* seq_cst store: release for the next owner (its compare-and-swap acquires), and ordered before the exchange in
+   * registry_stack against hak_registry_adopt_mt, which does the reverse */
+  atomic_store_explicit(&heap->xstate, HAK_HEAP_PARKED, memory_order_seq_cst);
+  registry_stack(heap);
+}
+
+bool hak_registry_claim_mt(hak_heap_t *heap) {
+  uint32_t parked = HAK_HEAP_PARKED;
+  return hak_load_relaxed(&heap->xstate) == HAK_HEAP_PARKED && hak_cas_acq_rel(&heap->xstate, &parked, HAK_HEAP_CLAIMED);
+}
+
+/* The heap may have left the stack while it was claimed, so releasing is parking. */
+void hak_registry_release_mt(hak_heap_t *heap) { hak_registry_park_mt(heap); }
+
+hak_heap_t *hak_registry_adopt_mt(void) {
+  hak_heap_t *heap;
+  while ((heap = registry_pop()) != NULL) {
+    uint32_t parked = HAK_HEAP_PARKED;
+    /* It is out of the stack; whoever finds it parked and not stacked puts it back: its claimer when it is done, or
+     * we, if the claimer was done before it could see that. Both see each other: seq_cst on both sides. */
+    atomic_store_explicit(&heap->xstacked, false, memory_order_seq_cst);
+    if (atomic_compare_exchange_strong_explicit(&heap->xstate, &parked, HAK_HEAP_ACTIVE, memory_order_seq_cst,
+                                                memory_order_seq_cst)) {
+      return heap;
+    }
+  }
+  return NULL;
+}

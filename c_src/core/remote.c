@@ -1,0 +1,71 @@
+#include "core/remote.h"
+
+#include "base/atomic.h"
+#include "base/check.h"
+#include "core/registry.h"
+#include "core/slab.h"
+
+/* Pushes the chain first .. last. release pairs with the acquire in hak_remote_drain: the owner sees the links and keys,
+ * and everything the program did with the blocks before it freed them. */
+static void remote_push_mt(hak_heap_t *owner, hak_block_t *first, hak_block_t *last) {
+  hak_block_t *top = hak_load_relaxed(&owner->xinbox);
+  do {
+    last->next = top;
+  } while (!hak_cas_weak_release(&owner->xinbox, &top, first));
+
+  /* A heap without a thread has nobody to come by: then we take the blocks in for it. A heap that is parked right now,
+   * after its last drain and before our push, keeps the chain until somebody posts to it or adopts it. */
+  if (HAK_UNLIKELY(hak_load_relaxed(&owner->xstate) == HAK_HEAP_PARKED) && hak_registry_claim_mt(owner)) {
+    hak_remote_drain(owner, UINT32_MAX);
+    hak_registry_release_mt(owner);
+  }
+}
+
+static void remote_post(hak_heap_t *heap, hak_ring_t *ring) {
+  hak_block_t *first = ring->first, *last = ring->last;
+  hak_count(&heap->remote_posts, 1);
+  hak_count(&heap->remote_blocks, ring->blocks);
+  ring->first = ring->last = NULL;
+  ring->blocks = 0;
+  ring->bytes = 0;
+  remote_push_mt(hak_registry_heap(ring->id), first, last);
+}
+
+void hak_remote_free(hak_heap_t *heap, hak_block_t *block, uint32_t owner_id, uint32_t block_bytes) {
+  hak_ring_t *ring = &heap->ring[owner_id % HAK_RINGS];
+  if (HAK_UNLIKELY(ring->id != owner_id)) {
+    if (ring->blocks != 0) remote_post(heap, ring);
+    ring->id = owner_id;
+  }
+  block->next = ring->first;
+  if (ring->first == NULL) ring->last = block;
+  ring->first = block;
+  ring->blocks++;
+  ring->bytes += block_bytes;
+  if (HAK_UNLIKELY(ring->blocks >= HAK_RING_BLOCKS || ring->bytes >= HAK_RING_BYTES)) remote_post(heap, ring);
+}
+
+void hak_remote_post_all(hak_heap_t *heap) {
+  for (unsigned i = 0; i < HAK_RINGS; i++) {
+    if (heap->ring[i].blocks != 0) remote_post(heap, &heap->ring[i]);
+  }
+}
+
+void hak_remote_post_one_mt(hak_block_t *block, uint32_t owner_id) {
+  remote_push_mt(hak_registry_heap(owner_id), block, block);
+}
+
+bool hak_remote_drain(hak_heap_t *heap, uint32_t blocks) {
+  bool any = false;
+  for (; blocks != 0; blocks--) {
+    if (heap->pending == NULL) {
+      if (hak_load_relaxed(&heap->xinbox) == NULL) return any; /* do not write a line that posters read */
+      heap->pending = hak_swap_acquire(&heap->xinbox, NULL);
+    }
+    hak_block_t *block = heap->pending;
+    heap->pending = block->next;
+    hak_slab_give(heap, block);
+    any = true;
+  }
+  return any;
+}

@@ -1,0 +1,26 @@
+/* The remote queue: blocks of slabs freed by a thread that does not own them go home in batches.
+ *
+ *   freeing thread                               owner
+ *   ring (by heap id) --post: one CAS per 32--> heap.xinbox --exchange--> heap.pending --> slabs
+ *
+ * Posting pushes a linked chain on a stack, taking it takes all: no pop, so no ABA; no half-done state, so nobody waits.
+ * Blocks keep the order of their ring only within one post, which nobody relies on. */
+#ifndef HAK_CORE_REMOTE_H
+#define HAK_CORE_REMOTE_H
+
+#include "core/types.h"
+
+/* Puts a block (its key set) of heap `owner_id` into a ring of the calling thread's heap, and posts the ring when it is
+ * full or wanted for another owner. */
+HAK_HIDDEN void hak_remote_free(hak_heap_t *heap, hak_block_t *block, uint32_t owner_id, uint32_t block_bytes);
+
+/* Posts all rings of the calling thread's heap. */
+HAK_HIDDEN void hak_remote_post_all(hak_heap_t *heap);
+
+/* Posts one block without a heap of one's own: for a thread that could not get one. _mt */
+HAK_HIDDEN void hak_remote_post_one_mt(hak_block_t *block, uint32_t owner_id);
+
+/* Gives at most `blocks` blocks that others freed to their slabs; the caller owns the heap. True if there were any. */
+HAK_HIDDEN bool hak_remote_drain(hak_heap_t *heap, uint32_t blocks);
+
+#endif

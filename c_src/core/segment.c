@@ -1,0 +1,139 @@
+#include "core/segment.h"
+
+#include <errno.h>
+
+#include "base/check.h"
+#include "core/hints.h"
+
+/* How many segments one mapping brings, doubling with use: 4 MiB to 64 MiB. */
+#define SEGMENT_GROWTH_LEVELS 5u
+
+hak_lock_t hak_segment_lock;
+static unsigned segment_growth_level; /* under the lock */
+
+/* Base addresses by index, published by the release of the count. 2 MiB of zero pages, touched as segments come. */
+static _Atomic(hak_segment_t *) segment_table[HAK_SEGMENTS_MAX];
+static _Atomic uint32_t segment_xcount;
+static _Atomic int64_t segment_xactive;
+static _Atomic int64_t segment_xdirty;
+
+_Atomic(int64_t) *hak_segment_active_slices(void) { return &segment_xactive; }
+_Atomic(int64_t) *hak_segment_dirty_slices(void) { return &segment_xdirty; }
+
+/* acquire pairs with the release in segment_grow: a segment below the count is initialised. */
+uint32_t hak_segment_count_mt(void) { return hak_load_acquire(&segment_xcount); }
+hak_segment_t *hak_segment_at_mt(uint32_t index) { return hak_load_relaxed(&segment_table[index]); }
+
+/* Sets the hints of all run lengths that the mask contains. */
+static void segment_hint_runs(const hak_segment_t *segment, uint64_t mask) {
+  for (unsigned r = 0; r < HAK_HINT_RUNS && mask != 0; r++) { /* mask: where runs of 2^r slices begin */
+    hak_hint_set(hak_hint_of_run(r), segment->index);
+    mask &= mask >> (1u << r);
+  }
+}
+
+/* Takes a run from one segment if it has one. Order of the swap: acquire pairs with the release half of the fetch-or in
+ * hak_segment_give_mt, so that the writes of the last owner (tags, cells, dirty bits) come before ours. */
+static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *zeroed) {
+  uint64_t free = hak_load_seq(&segment->xfree);
+  for (;;) {
+    uint64_t dirty = hak_load_relaxed(&segment->xdirty);
+    uint64_t starts = hak_run_starts(free & dirty, slices);
+    if (starts == 0) starts = hak_run_starts(free, slices);
+    if (starts == 0) return NULL;
+    unsigned first = hak_lowest_bit(starts);
+    uint64_t run = hak_slices_mask(first, slices);
+    if (!atomic_compare_exchange_weak_explicit(&segment->xfree, &free, free & ~run, memory_order_seq_cst,
+                                               memory_order_seq_cst)) {
+      continue;
+    }
+    unsigned dirty_slices = hak_count_bits(hak_load_relaxed(&segment->xdirty) & run);
+    *zeroed = dirty_slices == 0;
+    (void)hak_sub_relaxed(&segment_xdirty, (int64_t)dirty_slices);
+    (void)hak_add_relaxed(&segment_xactive, (int64_t)slices);
+    return segment->base + (size_t)first * HAK_SLICE_BYTES;
+  }
+}
+
+/* Maps more segments, at most as many as the growth level says, at least one. Under the lock. */
+static bool segment_grow_locked(void) {
+  for (unsigned level = segment_growth_level;; level--) {
+    uint32_t count = hak_load_relaxed(&segment_xcount);
+    uint32_t wanted = 1u << level;
+    if (count + wanted > HAK_SEGMENTS_MAX) wanted = count < HAK_SEGMENTS_MAX ? 1 : 0;
+    if (wanted == 0) return false;
+    size_t bytes = wanted * HAK_SEGMENT_BYTES;
+    char *base = hak_os_map_aligned(bytes, HAK_SEGMENT_BYTES);
+    if (base == NULL) {
+      hak_log(HAK_LOG_ARENA_MAP, "[POOL_ARENA] mmap FAILED: new_size=%zu MB, growth_level=%u, errno=%d",
+              bytes / HAK_MIB, level, errno);
+      if (level == 0) return false;
+      continue;
+    }
+    if (!hak_tagmap_reserve_locked(base, wanted * HAK_SLICES)) {
+      hak_os_unmap(base, bytes);
+      return false;
+    }
+    for (uint32_t i = 0; i < wanted; i++) {
+      hak_segment_t *segment = hak_segment_of(base + i * HAK_SEGMENT_BYTES);
+      segment->base = base + i * HAK_SEGMENT_BYTES;
+      segment->index = count + i;
+      hak_store_relaxed(&segment->xfree, ~(uint64_t)1);
+      hak_store_relaxed(&segment_table[count + i], segment);
+    }
+    hak_store_release(&segment_xcount, count + wanted); /* pairs with hak_segment_count_mt */
+    for (uint32_t i = 0; i < wanted; i++) segment_hint_runs(hak_segment_at_mt(count + i), ~(uint64_t)1);
+    if (level + 1 < SEGMENT_GROWTH_LEVELS) segment_growth_level = level + 1;
+    return true;
+  }
+}
+
+/* Searches all segments that may have such a run. */
+static void *segment_search(unsigned slices, bool *zeroed) {
+  unsigned kind = hak_hint_of_run(hak_highest_bit(slices)); /* the longest hinted run that is not longer */
+  bool exact = hak_is_pow2(slices);
+  uint32_t end = hak_segment_count_mt();
+  for (uint32_t i = 0; (i = hak_hint_next(kind, i, end)) < end; i++) {
+    hak_segment_t *segment = hak_segment_at_mt(i);
+    void *base = segment_take_from(segment, slices, zeroed);
+    if (base != NULL) return base;
+    if (!exact) continue; /* it may still have the shorter run that the hint speaks of */
+    hak_hint_clear(kind, i);
+    base = segment_take_from(segment, slices, zeroed); /* the second look of the hints' protocol */
+    if (base == NULL) continue;
+    segment_hint_runs(segment, hak_load_seq(&segment->xfree)); /* we cleared what may still hold */
+    return base;
+  }
+  return NULL;
+}
+
+void *hak_segment_take_mt(unsigned slices, bool *zeroed) {
+  hak_assert(slices >= 1 && slices < HAK_SLICES);
+  for (;;) {
+    void *base = segment_search(slices, zeroed);
+    if (base != NULL) return base;
+    uint32_t seen = hak_segment_count_mt();
+    hak_lock(&hak_segment_lock);
+    /* If others grew meanwhile, their segments are searched before more is mapped. */
+    bool more = hak_segment_count_mt() != seen || segment_grow_locked();
+    hak_unlock(&hak_segment_lock);
+    if (!more) return segment_search(slices, zeroed);
+  }
+}
+
+void hak_segment_give_mt(void *base, unsigned slices) {
+  hak_segment_t *segment = hak_segment_of(base);
+  uint64_t run = hak_slices_mask(hak_slice_of(base), slices);
+  for (unsigned i = 0; i < slices; i++) hak_tagmap_set((char *)base + i * HAK_SLICE_BYTES, HAK_TAG_FREED);
+  (void)hak_or_relaxed(&segment->xdirty, run);
+  hak_store_relaxed(&segment->xfreed_ms, hak_os_now_ms());
+  (void)hak_sub_relaxed(&segment_xactive, (int64_t)slices);
+  (void)hak_add_relaxed(&segment_xdirty, (int64_t)slices);
+  hak_segment_return_mt(segment, run);
+}
+
+void hak_segment_return_mt(hak_segment_t *segment, uint64_t run) {
+  /* release half: whoever takes these slices sees the tags and dirty bits; seq_cst: first half of the hints' protocol */
+  uint64_t free = hak_or_seq(&segment->xfree, run) | run;
+  segment_hint_runs(segment, free);
+}

@@ -1,0 +1,50 @@
+/* Segments and their slices: where slabs and spans get memory from, and where it goes when they are empty. Lock-free
+ * but for the creation of segments. Segments are never unmapped: their metadata is 2 pages of 4 MiB, and that makes it
+ * safe for a thread to come late to any of it; the pages of free slices go back to the system (core/purge.h). */
+#ifndef HAK_CORE_SEGMENT_H
+#define HAK_CORE_SEGMENT_H
+
+#include "core/tagmap.h"
+#include "core/types.h"
+#include "os/os.h"
+
+/* Takes a run of `slices` slices (1 to 63), lowest address first, used memory before fresh. Sets *zeroed to whether it
+ * is known to be zero. The caller owns the run's tags and cells. NULL when the system has no more memory. _mt */
+HAK_HIDDEN void *hak_segment_take_mt(unsigned slices, bool *zeroed);
+
+/* Gives a run back. Its tags become "freed". Keeps errno. _mt */
+HAK_HIDDEN void hak_segment_give_mt(void *base, unsigned slices);
+
+/* Puts slices back that were taken out of a segment's xfree and not used: their tags and dirty bits are right. _mt */
+HAK_HIDDEN void hak_segment_return_mt(hak_segment_t *segment, uint64_t run);
+
+/* Segments so far; indices are dense from 0. A segment with an index below it is fully visible (acquire). _mt */
+HAK_HIDDEN uint32_t hak_segment_count_mt(void);
+HAK_HIDDEN hak_segment_t *hak_segment_at_mt(uint32_t index);
+
+/* Bytes of slices in use and of free slices that may be resident; each exact at some moment of the call. */
+HAK_HIDDEN _Atomic(int64_t) *hak_segment_active_slices(void);
+HAK_HIDDEN _Atomic(int64_t) *hak_segment_dirty_slices(void);
+
+/* The lock under which segments are made; for fork. */
+HAK_HIDDEN extern hak_lock_t hak_segment_lock;
+
+HAK_FAST hak_segment_t *hak_segment_of(const void *p) {
+  uintptr_t base = (uintptr_t)p & ~(HAK_SEGMENT_BYTES - 1);
+  uintptr_t colour = (base >> HAK_SEGMENT_SHIFT) % HAK_SEGMENT_COLOURS;
+  return (hak_segment_t *)(base + colour * HAK_SEGMENT_COLOUR_BYTES);
+}
+
+HAK_FAST unsigned hak_slice_of(const void *p) { return (unsigned)((uintptr_t)p >> HAK_SLICE_SHIFT) % HAK_SLICES; }
+
+/* The cell of the slab that p is in, or of the span that begins at p's slice. */
+HAK_FAST hak_cell_t *hak_cell_of(const void *p) { return &hak_segment_of(p)->cell[hak_slice_of(p)]; }
+
+/* The cell of the span that p is in, by the tag of p's slice. */
+HAK_FAST hak_cell_t *hak_cell_of_span(const void *p, uint32_t tag) {
+  return &hak_segment_of(p)->cell[hak_slice_of(p) - hak_tag_back(tag)];
+}
+
+HAK_FAST uint64_t hak_slices_mask(unsigned first, unsigned slices) { return hak_low_mask(slices) << first; }
+
+#endif

@@ -1,0 +1,187 @@
+#include "core/slab.h"
+
+#include "base/check.h"
+#include "core/purge.h"
+#include "core/remote.h"
+#include "core/segment.h"
+#include "core/stats.h"
+
+/* ---- The ring of slabs that can serve ---- */
+
+static void slab_unlist(hak_heap_t *heap, hak_slab_t *slab) {
+  hak_slab_t **first = &heap->slabs[slab->class_number];
+  if (slab->next == slab) {
+    *first = NULL;
+  } else {
+    slab->next->previous = slab->previous;
+    slab->previous->next = slab->next;
+    if (*first == slab) *first = slab->next;
+  }
+  slab->listed = false;
+}
+
+static void slab_list(hak_heap_t *heap, hak_slab_t *slab, bool in_front) {
+  hak_slab_t **first = &heap->slabs[slab->class_number];
+  if (*first == NULL) {
+    slab->next = slab->previous = *first = slab;
+  } else {
+    slab->next = *first;
+    slab->previous = (*first)->previous;
+    slab->previous->next = slab->next->previous = slab;
+    if (in_front) *first = slab;
+  }
+  slab->listed = true;
+}
+
+/* ---- Slabs come and go ---- */
+
+static hak_slab_t *slab_new(hak_heap_t *heap, unsigned class_number) {
+  hak_slab_t *slab = heap->spare;
+  if (slab != NULL) {
+    heap->spare = NULL;
+  } else {
+    bool zeroed;
+    char *base = hak_segment_take_mt(1, &zeroed);
+    if (base == NULL) return NULL;
+    slab = &hak_cell_of(base)->slab;
+    slab->base = base;
+  }
+  slab->free = NULL;
+  slab->free_blocks = slab->carved = 0;
+  slab->class_number = (uint8_t)class_number;
+  hak_tagmap_set(slab->base, hak_tag_of_slab(heap->id, class_number));
+  slab_list(heap, slab, false);
+  return slab;
+}
+
+static void slab_release(hak_slab_t *slab) {
+  hak_segment_give_mt(slab->base, 1);
+  hak_purge_bound_mt();
+}
+
+HAK_SLOW_STATIC void slab_became_empty(hak_heap_t *heap, hak_slab_t *slab) {
+  if (slab->listed) slab_unlist(heap, slab);
+  if (heap->spare == NULL) {
+    heap->spare = slab; /* its tag and the keys in its blocks stay: freeing one of them again is still noticed */
+  } else {
+    slab_release(slab);
+  }
+}
+
+void hak_slab_release_spare(hak_heap_t *heap) {
+  hak_slab_t *slab = heap->spare;
+  if (slab == NULL) return;
+  heap->spare = NULL;
+  slab_release(slab);
+}
+
+/* ---- Blocks come and go ---- */
+
+void hak_slab_give(hak_heap_t *heap, hak_block_t *block) {
+  hak_slab_t *slab = &hak_cell_of(block)->slab;
+  block->next = slab->free;
+  slab->free = block;
+  slab->free_blocks++;
+  if (HAK_UNLIKELY(slab->free_blocks == slab->carved)) {
+    slab_became_empty(heap, slab);
+  } else if (slab->free_blocks == 1) {
+    if (slab->listed) slab_unlist(heap, slab);
+    slab_list(heap, slab, true);
+  }
+}
+
+/* Moves the slab's free list into the empty bin, but for one block, which it returns. */
+static hak_block_t *slab_take_list(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t *bin) {
+  const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
+  hak_block_t *block = slab->free;
+  bin->head = block->next;
+  bin->room = info->bin_room - (int32_t)slab->free_blocks + 1;
+  slab->free = NULL;
+  slab->free_blocks = 0;
+  slab_unlist(heap, slab);
+  if (slab->carved < info->capacity) slab_list(heap, slab, false); /* behind those that still have free blocks */
+  return block;
+}
+
+/* Cuts new blocks, one page's worth at most, links all but the first into the empty bin and returns the first. */
+static hak_block_t *slab_carve(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t *bin) {
+  const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
+  uint32_t left = info->capacity - slab->carved;
+  uint32_t blocks = (uint32_t)HAK_CARVE_BYTES / info->block_bytes;
+  if (blocks > left) blocks = left;
+  if (blocks == 0) blocks = 1;
+  char *first = slab->base + (size_t)slab->carved * info->block_bytes;
+  hak_block_t *next = NULL;
+  for (uint32_t i = blocks - 1; i != 0; i--) {
+    hak_block_t *block = (hak_block_t *)(void *)(first + (size_t)i * info->block_bytes);
+    block->next = next;
+    block->key = hak_freed_key(block);
+    next = block;
+  }
+  bin->head = next;
+  bin->room = info->bin_room - (int32_t)blocks + 1;
+  slab->carved = (uint16_t)(slab->carved + blocks);
+  if (slab->carved == info->capacity) slab_unlist(heap, slab);
+  return (hak_block_t *)(void *)first;
+}
+
+/* Fills the empty bin and returns one block besides. */
+static hak_block_t *slab_refill(hak_heap_t *heap, unsigned class_number, hak_bin_t *bin) {
+  hak_slab_t *slab = heap->slabs[class_number];
+  if (slab == NULL || slab->free == NULL) {
+    hak_remote_drain(heap, HAK_DRAIN_BLOCKS);
+    slab = heap->slabs[class_number];
+  }
+  if (slab != NULL && slab->free != NULL) return slab_take_list(heap, slab, bin);
+  if (slab == NULL) slab = slab_new(heap, class_number);
+  return slab == NULL ? NULL : slab_carve(heap, slab, bin);
+}
+
+hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned tier, unsigned class_number) {
+  hak_bin_t *bin = &heap->tls->bin[class_number];
+  hak_block_t *block = bin->head;
+  if (block != NULL) {
+    bin->head = block->next;
+    bin->room++;
+  } else {
+    block = slab_refill(heap, class_number, bin);
+    if (block == NULL) return NULL;
+    hak_stats_refilled(heap, tier, (uint64_t)(hak_slab_classes[class_number].bin_room - bin->room + 1));
+  }
+  block->key = 0;
+  return block;
+}
+
+void hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number) {
+  hak_bin_t *bin = &heap->tls->bin[class_number];
+  hak_block_t *block = bin->head;
+  bin->head = NULL;
+  bin->room = hak_slab_classes[class_number].bin_room;
+  while (block != NULL) {
+    hak_block_t *next = block->next;
+    hak_slab_give(heap, block);
+    block = next;
+  }
+}
+
+bool hak_slab_is_valid(const hak_heap_t *heap, unsigned class_number) {
+  const hak_slab_t *slab = heap->slabs[class_number];
+  const hak_slab_class_t *info = &hak_slab_classes[class_number];
+  bool seen_without_free = false;
+  if (slab == NULL) return true;
+  do {
+    uint32_t length = 0;
+    for (const hak_block_t *b = slab->free; b != NULL; b = b->next, length++) {
+      size_t offset = (size_t)((const char *)b - slab->base);
+      if (offset % info->block_bytes != 0 || offset / info->block_bytes >= slab->carved) return false;
+      if (b->key != hak_freed_key(b) || length > slab->carved) return false;
+    }
+    if (length != slab->free_blocks || slab->carved > info->capacity || !slab->listed) return false;
+    if (slab->class_number != class_number || slab->next->previous != slab) return false;
+    if (slab->free == NULL && slab->carved == info->capacity) return false;
+    if (slab->free != NULL && seen_without_free) return false;
+    seen_without_free = slab->free == NULL;
+    slab = slab->next;
+  } while (slab != heap->slabs[class_number]);
+  return true;
+}

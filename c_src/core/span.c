@@ -1,0 +1,177 @@
+#include "core/span.h"
+
+#include "base/check.h"
+#include "core/hints.h"
+#include "core/purge.h"
+
+/* The lowest `n` set bits of a mask; all if it has fewer. */
+static uint64_t span_lowest(uint64_t mask, uint32_t n) {
+  uint64_t rest = mask;
+  while (n-- != 0 && rest != 0) rest &= rest - 1;
+  return mask ^ rest;
+}
+
+/* Returns blocks to a span, and releases it when that made it all free. The fetch-or releases what the blocks' last users
+ * wrote (its pair: the fetch-and in span_take) and is the first half of the hints' protocol, therefore seq_cst. */
+static void span_give(hak_cell_t *cell, uint64_t blocks) {
+  uint32_t class_number = hak_load_relaxed(&cell->xclass);
+  const hak_span_class_t *info = &hak_span_classes[class_number];
+  char *base = cell->span.base;
+  hak_segment_t *segment = hak_segment_of(base);
+  uint64_t before = hak_or_seq(&cell->xmask, blocks);
+  if (HAK_UNLIKELY((before & blocks) != 0)) {
+    hak_fatal("hak_free", HAK_BAD_DOUBLE_FREE, base + (size_t)hak_lowest_bit(before & blocks) * info->block_bytes);
+  }
+  uint64_t full = info->full;
+  if ((before | blocks) != full || !hak_cas_acq_rel(&cell->xmask, &full, 0)) { /* not full, or a refill was faster */
+    if (before == 0) hak_hint_set(hak_hint_of_span_class(class_number), segment->index);
+    return;
+  }
+  /* All that was set in the bitmap is ours now. Between the two steps others may have emptied, released and remade the
+   * span: if it has as many blocks now, it is as free as the one we meant; if not, we hold some blocks of it. */
+  info = &hak_span_classes[hak_load_relaxed(&cell->xclass)];
+  if (HAK_UNLIKELY(info->full != full)) {
+    span_give(cell, full);
+    return;
+  }
+  (void)hak_and_relaxed(&segment->xspans, ~((uint64_t)1 << hak_slice_of(base)));
+  hak_segment_give_mt(base, info->slices);
+  hak_purge_bound_mt();
+}
+
+/* Takes up to `wanted` blocks out of a cell's bitmap, if it is (still) a span of the class. */
+static uint64_t span_take(hak_cell_t *cell, unsigned class_number, uint32_t wanted) {
+  uint64_t mask = hak_load_seq(&cell->xmask);
+  while (mask != 0) {
+    if (hak_load_relaxed(&cell->xclass) != class_number) return 0;
+    uint64_t choice = span_lowest(mask, wanted);
+    uint64_t before = hak_and_seq(&cell->xmask, ~choice);
+    uint64_t taken = before & choice;
+    if (taken != 0) {
+      /* While we hold a block nobody can release the span, so its class is certain now: it may have been released and
+       * made anew since we looked. Then we took somebody else's blocks and give them back. */
+      if (HAK_LIKELY(hak_load_relaxed(&cell->xclass) == class_number)) return taken;
+      span_give(cell, taken);
+      return 0;
+    }
+    mask = before;
+  }
+  return 0;
+}
+
+static void span_push(hak_magazine_t *magazine, hak_cell_t *cell, uint32_t block_bytes, uint64_t taken) {
+  uint64_t zero = hak_load_relaxed(&cell->span.xzero) & taken;
+  if (zero != 0) (void)hak_and_relaxed(&cell->span.xzero, ~zero);
+  char *base = cell->span.base;
+  while (taken != 0) { /* highest first, so that the lowest is handed out first */
+    unsigned number = hak_highest_bit(taken);
+    uint64_t bit = (uint64_t)1 << number;
+    taken ^= bit;
+    uintptr_t slot = (uintptr_t)(base + (size_t)number * block_bytes);
+    magazine->slots[magazine->count++] = slot | ((zero & bit) != 0 ? HAK_SLOT_ZERO : 0);
+  }
+}
+
+/* Fills the magazine from one segment's spans of the class. */
+static uint32_t span_take_from_segment(hak_segment_t *segment, unsigned class_number, hak_magazine_t *magazine,
+                                       uint32_t wanted) {
+  uint32_t got = 0;
+  /* acquire pairs with the release in span_new: the cell of a span seen here is initialised */
+  uint64_t spans = hak_load_acquire(&segment->xspans);
+  for (; spans != 0 && got < wanted; spans &= spans - 1) {
+    hak_cell_t *cell = &segment->cell[hak_lowest_bit(spans)];
+    uint64_t taken = span_take(cell, class_number, wanted - got);
+    if (taken == 0) continue;
+    span_push(magazine, cell, hak_span_classes[class_number].block_bytes, taken);
+    got += hak_count_bits(taken);
+  }
+  return got;
+}
+
+static uint32_t span_new(unsigned class_number, hak_magazine_t *magazine, uint32_t wanted, uint32_t *segment_index) {
+  const hak_span_class_t *info = &hak_span_classes[class_number];
+  bool zeroed;
+  char *base = hak_segment_take_mt(info->slices, &zeroed);
+  if (base == NULL) {
+    hak_log(HAK_LOG_CHUNK, "[POOL_ARENA] chunk_ensure FAILED: class=%u, block_size=%u, count=%u, needed=%zu",
+            class_number, info->block_bytes, (unsigned)info->blocks, (size_t)info->slices * HAK_SLICE_BYTES);
+    return 0;
+  }
+  hak_segment_t *segment = hak_segment_of(base);
+  unsigned first = hak_slice_of(base);
+  hak_cell_t *cell = &segment->cell[first];
+  cell->span.base = base;
+  hak_store_relaxed(&cell->span.xzero, zeroed ? info->full : 0);
+  hak_store_relaxed(&cell->xclass, class_number);
+  for (unsigned i = 0; i < info->slices; i++) {
+    hak_tagmap_set(base + i * HAK_SLICE_BYTES, hak_tag_of_span(class_number, i));
+  }
+  uint64_t taken = span_lowest(info->full, wanted);
+  span_push(magazine, cell, info->block_bytes, taken);
+  /* seq_cst: publishes the cell to whoever takes a bit, and is the first half of the hints' protocol */
+  atomic_store_explicit(&cell->xmask, info->full & ~taken, memory_order_seq_cst);
+  (void)atomic_fetch_or_explicit(&segment->xspans, (uint64_t)1 << first, memory_order_seq_cst);
+  if (taken != info->full) hak_hint_set(hak_hint_of_span_class(class_number), segment->index);
+  *segment_index = segment->index;
+  return hak_count_bits(taken);
+}
+
+uint32_t hak_span_refill(hak_heap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint32_t wanted) {
+  uint32_t *hint = &heap->span_hint[class_number];
+  uint32_t end = hak_segment_count_mt();
+  if (*hint < end) {
+    uint32_t got = span_take_from_segment(hak_segment_at_mt(*hint), class_number, magazine, wanted);
+    if (got != 0) return got;
+  }
+  unsigned kind = hak_hint_of_span_class(class_number);
+  for (uint32_t i = 0; (i = hak_hint_next(kind, i, end)) < end; i++) {
+    hak_segment_t *segment = hak_segment_at_mt(i);
+    uint32_t got = span_take_from_segment(segment, class_number, magazine, wanted);
+    if (got == 0) {
+      hak_hint_clear(kind, i);
+      got = span_take_from_segment(segment, class_number, magazine, wanted); /* the protocol's second look */
+      if (got == 0) continue;
+      hak_hint_set(kind, i);
+    }
+    *hint = i;
+    return got;
+  }
+  return span_new(class_number, magazine, wanted, hint);
+}
+
+uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays) {
+  enum { GROUPS = 8 };
+  hak_cell_t *cells[GROUPS];
+  uint64_t masks[GROUPS];
+  unsigned groups = 0;
+  uint32_t strayed = 0;
+  for (uint32_t i = 0; i < blocks; i++) {
+    char *block = (char *)(magazine->slots[i] & ~HAK_SLOT_ZERO);
+    uint32_t tag = hak_tagmap_get_mt(block);
+    int number = hak_tag_is_span(tag) ? hak_span_block_number(block, tag) : -1;
+    if (HAK_UNLIKELY(number < 0)) {
+      strays[strayed++] = block;
+      continue;
+    }
+    hak_cell_t *cell = hak_cell_of_span(block, tag);
+    uint64_t bit = (uint64_t)1 << number;
+    unsigned g = 0;
+    while (g < groups && cells[g] != cell) g++;
+    if (g == GROUPS) { /* more spans than groups: the first goes out and makes room */
+      span_give(cells[0], masks[0]);
+      cells[0] = cells[--groups];
+      masks[0] = masks[groups];
+      g = groups;
+    }
+    if (g == groups) {
+      cells[groups] = cell;
+      masks[groups++] = 0;
+    }
+    if (HAK_UNLIKELY((masks[g] & bit) != 0)) hak_fatal("hak_free", HAK_BAD_DOUBLE_FREE, block);
+    masks[g] |= bit;
+  }
+  for (unsigned g = 0; g < groups; g++) span_give(cells[g], masks[g]);
+  magazine->count -= blocks;
+  for (uint32_t i = 0; i < magazine->count; i++) magazine->slots[i] = magazine->slots[i + blocks];
+  return strayed;
+}

@@ -1,0 +1,33 @@
+/* Counters: one table of the tiers', counted in slow paths in the heap of the thread, summed up when asked. */
+#ifndef HAK_CORE_STATS_H
+#define HAK_CORE_STATS_H
+
+#include "base/atomic.h"
+#include "core/types.h"
+
+/*   X(name, meaning): the fields of hak_tier_counters_t and hak_tier_stats_t */
+#define HAK_TIER_COUNTERS(X)                                                                                            \
+  X(refills, "times a thread's cache ran empty and was filled, or a mapping was handed out")                            \
+  X(served, "blocks handed to thread caches by those refills")                                                          \
+  X(returned, "blocks that came back out of thread caches")                                                             \
+  X(fell_through, "requests the tier could not serve and passed to the next")                                           \
+  X(failed, "requests it could not serve and that no other tier served")
+
+/* Tiers by number, as HAK_TIER_* of the public header. */
+enum { HAK_AT_TINY, HAK_AT_MID, HAK_AT_POOL, HAK_AT_ACE, HAK_AT_MMAP };
+
+HAK_FAST void hak_stats_refilled(hak_heap_t *heap, unsigned tier, uint64_t blocks) {
+  hak_count(&heap->tier[tier].refills, 1);
+  hak_count(&heap->tier[tier].served, blocks);
+}
+HAK_FAST void hak_stats_returned(hak_heap_t *heap, unsigned tier, uint64_t blocks) {
+  hak_count(&heap->tier[tier].returned, blocks);
+}
+
+/* The sum over all heaps of one tier's counters; relaxed reads, so each is exact and their sums may be a moment apart. */
+HAK_HIDDEN hak_tier_counters_t hak_stats_sum_mt(unsigned tier);
+
+/* Blocks and messages posted by all heaps so far. */
+HAK_HIDDEN void hak_stats_sum_remote_mt(uint64_t *posts, uint64_t *blocks);
+
+#endif

@@ -1,0 +1,153 @@
+/* All structures that more than one file knows. Glossary:
+ *
+ *   segment   4 MiB of address space, aligned to its size; 64 slices, the first of which holds hak_segment_t
+ *   slice     64 KiB, the unit in which segments are handed out
+ *   slab      a slice cut into blocks of one slab class, owned by one heap (tiny and mid)
+ *   span      a run of slices cut into at most 64 blocks of one span class, owned by nobody (pool and ACE)
+ *   bin       a thread's list of free blocks of one slab class, linked through the blocks
+ *   magazine  a thread's array of free blocks of one span class, out of band
+ *   heap      what a thread owns: slabs, magazines' arrays, rings, inbox; outlives the thread parked and is adopted
+ *   ring      blocks of one other heap that this thread freed and has not posted yet
+ *   inbox     a heap's queue of blocks that other threads freed
+ *   tag       what the tag map says about a slice
+ *
+ * A field whose name begins with x is written by more than one thread and atomic. All others belong to the owner named
+ * at the structure. */
+#ifndef HAK_CORE_TYPES_H
+#define HAK_CORE_TYPES_H
+
+#include <stdatomic.h>
+
+#include "base/limits.h"
+#include "core/classes.h"
+
+typedef struct hak_heap hak_heap_t;
+
+/* A free block of a slab. Owner: whoever's list it is in. */
+typedef struct hak_block {
+  struct hak_block *next;
+  uintptr_t key; /* hak_freed_key(block) exactly while the block is free */
+} hak_block_t;
+
+/* The second word of a free block. It depends on the address, so that no program gets it there by copying bytes of
+ * another block; it is odd and 1.4 GiB off, so that it is no address a program keeps in a block; and it is one addition.
+ * A block that has it when it is freed is free already. */
+HAK_FAST uintptr_t hak_freed_key(const void *block) { return (uintptr_t)block + 0x5bd1e995u; }
+
+/* Owner: the thread. Invariant: room <= bin_room of the class, and length of the list == bin_room - room.
+ * All zero, as the thread starts: an empty list (so malloc takes its slow path) with magic 0 (so free does). */
+typedef struct hak_bin {
+  hak_block_t *head;
+  int32_t room;   /* how many more blocks may be pushed; negative after taking a long list from a slab */
+  uint32_t magic; /* of hak_slab_class_t; here so that a free needs no second table */
+} hak_bin_t;
+
+/* Owner: the thread. Invariant: slots[0 .. count) are free blocks, nothing else refers to them; count <= capacity.
+ * Bit 0 of a slot: the block is known to be zero. */
+typedef struct hak_magazine {
+  uintptr_t *slots;
+  uint32_t count, capacity;
+} hak_magazine_t;
+
+#define HAK_SLOT_ZERO ((uintptr_t)1)
+
+/* The thread's part of its heap, in static TLS; at most 1.5 KiB. */
+typedef struct hak_tls {
+  uint64_t self; /* the tag bits of this thread's heap; 0 without a heap, which no slab has */
+  hak_heap_t *heap;
+  hak_bin_t bin[HAK_SLAB_CLASSES];
+  hak_magazine_t pool[HAK_POOL_CLASSES];
+} hak_tls_t;
+
+_Static_assert(sizeof(hak_tls_t) <= 1536, "dlopen must find room for it in the static TLS block");
+
+/* Owner: the heap, in its slow paths. In a bin, with the program, in a ring or in an inbox: a block is "out".
+ * Invariants: carved == free_blocks + out <= capacity of the class; `listed` if and only if the slab is in its heap's
+ * list of the class; not listed implies free_blocks == 0 and carved == capacity. */
+typedef struct hak_slab {
+  hak_block_t *free; /* free_blocks of them */
+  struct hak_slab *next, *previous;
+  char *base;
+  uint16_t free_blocks;
+  uint16_t carved; /* blocks handed out at least once; memory behind them was never touched by this slab */
+  uint8_t class_number;
+  bool listed;
+} hak_slab_t;
+
+/* Owner: nobody. xzero: blocks never handed out since their pages were zero; subset of the full mask. */
+typedef struct hak_span {
+  char *base;
+  _Atomic uint64_t xzero;
+} hak_span_t;
+
+/* The state of the slab or span that begins at a slice. xmask is outside of the union on purpose: it is the bitmap of
+ * free blocks of a span and 0 whenever the slice does not begin one, so that a thread that comes late to a span which
+ * was released takes nothing. xclass: the span class, valid for whoever holds a block of it. */
+typedef struct hak_cell {
+  HAK_LINE_ALIGNED _Atomic uint64_t xmask;
+  _Atomic uint32_t xclass;
+  union {
+    hak_slab_t slab;
+    hak_span_t span;
+  };
+} hak_cell_t;
+
+_Static_assert(sizeof(hak_cell_t) == HAK_CACHE_LINE, "a cell is one cache line");
+
+/* At a coloured offset in slice 0 of the segment; never unmapped. Slices are taken from xfree by compare-and-swap and
+ * given back by fetch-or; whoever took one owns its bits in the other masks. */
+typedef struct hak_segment {
+  HAK_LINE_ALIGNED _Atomic uint64_t xfree; /* slices nobody uses */
+  _Atomic uint64_t xdirty;                 /* slices whose pages may be resident and not zero; a set bit of a free slice
+                                              is what a purge can give back */
+  _Atomic uint64_t xspans;                 /* slices where a span begins */
+  _Atomic uint64_t xfreed_ms;              /* when a slice was last given back */
+  char *base;
+  uint32_t index;
+  hak_cell_t cell[HAK_SLICES];
+} hak_segment_t;
+
+_Static_assert(sizeof(hak_segment_t) <= HAK_SEGMENT_COLOUR_BYTES, "a segment's metadata fits its place in slice 0");
+
+/* Owner: the thread. Blocks first .. last are linked, `blocks` of them, all of heap `id`. */
+typedef struct hak_ring {
+  hak_block_t *first, *last;
+  uint32_t id, blocks;
+  size_t bytes;
+} hak_ring_t;
+
+/* Written by the owner with hak_count, read by anybody. The order is that of the table in core/stats.h. */
+typedef struct hak_tier_counters {
+  _Atomic uint64_t refills, served, returned, fell_through, failed;
+} hak_tier_counters_t;
+
+#define HAK_TIERS 5
+
+enum { HAK_HEAP_ACTIVE, HAK_HEAP_PARKED, HAK_HEAP_CLAIMED };
+
+/* Owner: the thread it is attached to, or whoever claimed it while it was parked (see docs/concurrency.md). */
+struct hak_heap {
+  /* A line of its own: written by every thread that posts, read by the owner when it runs out of blocks. */
+  HAK_LINE_ALIGNED _Atomic(hak_block_t *) xinbox;
+
+  HAK_LINE_ALIGNED _Atomic uint32_t xstate; /* HAK_HEAP_* */
+  _Atomic uint32_t xnext_parked;            /* id of the heap below in the stack of parked heaps; 0 ends it */
+  _Atomic bool xstacked;                    /* whether it is in that stack */
+
+  HAK_LINE_ALIGNED uint32_t id; /* constant */
+  uint32_t slow_calls;          /* for what is to happen every so many slow paths */
+  _Atomic bool xin_slow;        /* whether the owner is changing the structures below; what a forked child asks */
+  hak_tls_t *tls;               /* of the thread it is attached to; NULL while parked */
+  hak_block_t *pending;         /* taken from the inbox and not yet given to the slabs */
+  hak_slab_t *spare;            /* an empty slab kept for the next class that wants one */
+  hak_slab_t *slabs[HAK_SLAB_CLASSES]; /* slabs with free or uncarved blocks; the first is carved */
+  hak_ring_t ring[HAK_RINGS];
+  hak_tier_counters_t tier[HAK_TIERS];
+  _Atomic uint64_t remote_posts, remote_blocks;
+  uint32_t span_hint[HAK_SPAN_CLASSES]; /* segment where this heap last found blocks of the class */
+  hak_magazine_t ace[HAK_ACE_CLASSES];
+  uintptr_t pool_slots[HAK_POOL_CLASSES][HAK_POOL_MAGAZINE_BLOCKS];
+  uintptr_t ace_slots[HAK_ACE_CLASSES][HAK_ACE_MAGAZINE_BLOCKS];
+};
+
+#endif

@@ -1,0 +1,42 @@
+/* The one translation unit of libhakmem.a: every file of the core, bottom up. See README.md for the layers. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include "base/log.c"
+
+#include "os/linux.c"
+
+#include "core/classes.c"
+#include "core/hints.c"
+#include "core/magazine.c"
+#include "core/options.c"
+#include "core/purge.c"
+#include "core/registry.c"
+#include "core/remote.c"
+#include "core/segment.c"
+#include "core/slab.c"
+#include "core/span.c"
+#include "core/stats.c"
+#include "core/tagmap.c"
+
+#include "tier/ace.c"
+#include "tier/mid.c"
+#include "tier/mmap.c"
+#include "tier/mmap_cache.c"
+#include "tier/pool.c"
+#include "tier/tiny.c"
+
+#include "heap/fork.c"
+#include "heap/heap.c"
+
+#include "api/aligned.c"
+#include "api/alloc.c"
+#include "api/block.c"
+#include "api/free.c"
+#include "api/info.c"
+#include "api/realloc.c"
+
+#ifdef HAK_OVERRIDE
+#include "override/malloc.c"
+#endif

@@ -1,0 +1,121 @@
+#include "heap/heap.h"
+
+#include "base/atomic.h"
+#include "base/check.h"
+#include "core/options.h"
+#include "core/purge.h"
+#include "core/registry.h"
+#include "core/remote.h"
+#include "core/segment.h"
+#include "core/slab.h"
+#include "core/span.h"
+#include "core/stats.h"
+#include "heap/fork.h"
+#include "os/os.h"
+#include "tier/mmap.h"
+
+#define HEAP_TICK_CALLS 64u
+
+_Thread_local hak_tls_t hak_tls;
+
+static _Atomic bool heap_xprocess_started;
+
+/* What is done once a process, before its first heap. Not a constructor: allocation may begin before those. */
+HAK_SLOW_STATIC void heap_start_process(void) {
+  hak_lock(&hak_registry_lock);
+  bool first = !hak_load_relaxed(&heap_xprocess_started);
+  if (first) {
+    hak_options_init();
+    /* Where huge pages are always on, one entry would make 2 MiB of the map resident. */
+    hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));
+    hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_heap_start */
+  }
+  hak_unlock(&hak_registry_lock);
+}
+
+static uint32_t heap_magazine_capacity(size_t block_bytes, size_t bytes_max, uint32_t blocks_max) {
+  size_t blocks = bytes_max / block_bytes;
+  return blocks > blocks_max ? blocks_max : blocks < 1 ? 1 : (uint32_t)blocks;
+}
+
+/* Connects a heap and the calling thread. Magazines and bins are empty on both sides. */
+static void heap_attach(hak_heap_t *heap) {
+  hak_tls_t *tls = &hak_tls;
+  heap->tls = tls;
+  for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
+    tls->bin[c] = (hak_bin_t){.room = hak_slab_classes[c].bin_room, .magic = hak_slab_classes[c].magic};
+  }
+  for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
+    uint32_t capacity = heap_magazine_capacity(hak_span_classes[c].block_bytes, HAK_POOL_MAGAZINE_BYTES,
+                                               HAK_POOL_MAGAZINE_BLOCKS);
+    tls->pool[c] = (hak_magazine_t){.slots = heap->pool_slots[c], .capacity = capacity};
+  }
+  for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) {
+    uint32_t capacity = heap_magazine_capacity(hak_span_classes[HAK_POOL_CLASSES + c].block_bytes,
+                                               HAK_ACE_MAGAZINE_BYTES, HAK_ACE_MAGAZINE_BLOCKS);
+    heap->ace[c] = (hak_magazine_t){.slots = heap->ace_slots[c], .capacity = capacity};
+  }
+  tls->self = (uint64_t)heap->id << HAK_TAG_HEAP_SHIFT;
+  tls->heap = heap;
+}
+
+static void heap_on_thread_exit(void *argument) {
+  hak_heap_t *heap = argument;
+  if (heap == NULL || hak_tls.heap != heap) return;
+  hak_heap_flush(heap);
+  hak_tls = (hak_tls_t){0}; /* what runs after us and allocates starts a heap again */
+  heap->tls = NULL;
+  hak_registry_park_mt(heap);
+}
+
+hak_heap_t *hak_heap_start(void) {
+  /* acquire pairs with the release in heap_start_process: the options are complete */
+  if (!hak_load_acquire(&heap_xprocess_started)) heap_start_process();
+  hak_heap_t *heap = hak_registry_adopt_mt();
+  if (heap == NULL) heap = hak_registry_create_mt();
+  if (heap == NULL) return NULL;
+  heap_attach(heap);
+  /* From here on allocation works; what follows may allocate. */
+  static _Atomic bool xfork_hooked;
+  if (!atomic_exchange_explicit(&xfork_hooked, true, memory_order_relaxed)) hak_fork_hook();
+  (void)hak_os_at_thread_exit(heap_on_thread_exit, heap); /* without room for it the heap is lost with the thread */
+  return heap;
+}
+
+void hak_heap_tick(hak_heap_t *heap) {
+  if (HAK_LIKELY(++heap->slow_calls % HEAP_TICK_CALLS != 0)) return;
+  hak_remote_post_all(heap);
+  hak_purge_old_mt();
+}
+
+void hak_heap_free_strays(void **strays, uint32_t count) {
+  while (count-- != 0) {
+    if (!hak_mmap_free_mt(strays[count])) hak_fatal("hak_free_sized", hak_mmap_explain_mt(strays[count]), strays[count]);
+  }
+}
+
+static void heap_flush_magazine(hak_heap_t *heap, unsigned tier, hak_magazine_t *magazine) {
+  void *strays[HAK_POOL_MAGAZINE_BLOCKS];
+  hak_stats_returned(heap, tier, magazine->count);
+  hak_heap_free_strays(strays, hak_span_spill(magazine, magazine->count, strays));
+}
+
+void hak_heap_flush(hak_heap_t *heap) {
+  hak_remote_post_all(heap);
+  hak_remote_drain(heap, UINT32_MAX);
+  for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) hak_slab_flush_bin(heap, c);
+  hak_slab_release_spare(heap);
+  for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_POOL, &heap->tls->pool[c]);
+  for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_ACE, &heap->ace[c]);
+}
+
+void hak_heap_collect_parked_mt(void) {
+  uint32_t count = hak_registry_count_mt();
+  for (uint32_t id = 1; id <= count; id++) {
+    hak_heap_t *heap = hak_registry_heap(id);
+    if (!hak_registry_claim_mt(heap)) continue;
+    hak_remote_drain(heap, UINT32_MAX);
+    hak_slab_release_spare(heap);
+    hak_registry_release_mt(heap);
+  }
+}

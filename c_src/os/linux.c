@@ -1,0 +1,176 @@
+/* Linux (x86-64, aarch64; glibc and musl). */
+#if !defined(__linux__)
+#error "hakmem supports Linux; another system is one more file in c_src/os"
+#endif
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#error "hakmem supports x86-64 and aarch64"
+#endif
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "os/os.h"
+
+#ifdef HAK_TESTING
+#define OS_TESTING 1
+#else
+#define OS_TESTING 0
+#endif
+
+/* Calls until the injected failures begin, and how many they are. */
+static _Atomic int64_t os_xfail_after;
+static _Atomic int64_t os_xfail_count;
+
+void hak_os_fail_calls(unsigned after, unsigned count) {
+  hak_store_relaxed(&os_xfail_after, (int64_t)after);
+  hak_store_relaxed(&os_xfail_count, (int64_t)count);
+}
+
+static bool os_fails_now(void) {
+  if (!OS_TESTING || hak_load_relaxed(&os_xfail_count) <= 0) return false;
+  if (hak_sub_relaxed(&os_xfail_after, 1) > 0) return false;
+  errno = ENOMEM;
+  return hak_sub_relaxed(&os_xfail_count, 1) > 0;
+}
+
+size_t hak_os_page_bytes(void) {
+  static _Atomic size_t xpage; /* written with the same value by whoever comes first */
+  size_t page = hak_load_relaxed(&xpage);
+  if (HAK_UNLIKELY(page == 0)) {
+    page = (size_t)getauxval(AT_PAGESZ);
+    if (page == 0) page = 4096;
+    hak_store_relaxed(&xpage, page);
+  }
+  return page;
+}
+
+unsigned hak_os_cpus(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  int n = CPU_COUNT(&set);
+  return n > 0 ? (unsigned)n : 1;
+}
+
+void *hak_os_map(size_t bytes) {
+  if (os_fails_now()) return NULL;
+  void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return base == MAP_FAILED ? NULL : base;
+}
+
+void *hak_os_map_aligned(size_t bytes, size_t alignment) {
+  size_t page = hak_os_page_bytes();
+  if (alignment <= page) return hak_os_map(bytes);
+  size_t slack = alignment - page;
+  if (bytes + slack < bytes) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  /* The kernel puts a mapping right below the last one, so one more of an aligned size is often aligned already. */
+  char *base = hak_os_map(bytes);
+  if (base == NULL || ((uintptr_t)base & (alignment - 1)) == 0) return base;
+  hak_os_unmap(base, bytes);
+  base = hak_os_map(bytes + slack);
+  if (base == NULL) return NULL;
+  char *aligned = (char *)hak_align_up((uintptr_t)base, alignment);
+  size_t head = (size_t)(aligned - base);
+  if (head != 0) hak_os_unmap(base, head);
+  if (slack != head) hak_os_unmap(aligned + bytes, slack - head);
+  return aligned;
+}
+
+bool hak_os_unmap(void *base, size_t bytes) {
+  int saved = errno;
+  bool done = munmap(base, bytes) == 0;
+  errno = saved;
+  return done;
+}
+
+void *hak_os_remap(void *base, size_t old_bytes, size_t new_bytes) {
+  if (os_fails_now()) return NULL;
+  void *moved = mremap(base, old_bytes, new_bytes, MREMAP_MAYMOVE);
+  return moved == MAP_FAILED ? NULL : moved;
+}
+
+bool hak_os_purge(void *base, size_t bytes) {
+  int saved = errno;
+  bool done = !os_fails_now() && madvise(base, bytes, MADV_DONTNEED) == 0;
+  errno = saved;
+  return done;
+}
+
+void hak_os_no_huge_pages(void *base, size_t bytes) {
+  int saved = errno;
+  (void)madvise(base, bytes, MADV_NOHUGEPAGE); /* EINVAL where the kernel has no huge pages: nothing to avoid then */
+  errno = saved;
+}
+
+uint64_t hak_os_now_ms(void) {
+  struct timespec t;
+  if (clock_gettime(CLOCK_MONOTONIC_COARSE, &t) != 0) return 0;
+  return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+const char *hak_os_env(const char *name) {
+  size_t length = strlen(name);
+  for (char **e = environ; e != NULL && *e != NULL; e++) {
+    if (strncmp(*e, name, length) == 0 && (*e)[length] == '=') return *e + length + 1;
+  }
+  return NULL;
+}
+
+/* ---- Threads ---- */
+
+static pthread_key_t os_exit_key;
+static _Atomic uint32_t os_xexit_key_made; /* 0 no, 1 being made, 2 yes, 3 the system has none left */
+
+bool hak_os_at_thread_exit(void (*on_exit)(void *), void *argument) {
+  uint32_t made = hak_load_acquire(&os_xexit_key_made); /* pairs with the release below: the key is visible */
+  if (HAK_UNLIKELY(made < 2)) {
+    uint32_t none = 0;
+    if (hak_cas_acq_rel(&os_xexit_key_made, &none, 1)) {
+      made = pthread_key_create(&os_exit_key, on_exit) == 0 ? 2 : 3;
+      hak_store_release(&os_xexit_key_made, made);
+    } else { /* somebody else makes it: a handful of instructions, once a process */
+      while ((made = hak_load_acquire(&os_xexit_key_made)) < 2) sched_yield();
+    }
+  }
+  return made == 2 && pthread_setspecific(os_exit_key, argument) == 0;
+}
+
+void hak_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
+  (void)pthread_atfork(prepare, parent, child); /* out of memory here leaves fork without the hooks: nothing better */
+}
+
+/* ---- Lock: Drepper's three-state futex mutex ("Futexes Are Tricky", 2011) ---- */
+
+static void os_futex(_Atomic uint32_t *word, int operation, uint32_t value) {
+  int saved = errno;
+  syscall(SYS_futex, (uint32_t *)(uintptr_t)word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+  errno = saved;
+}
+
+void hak_lock(hak_lock_t *lock) {
+  /* acquire pairs with the release in hak_unlock: what the last holder wrote is visible */
+  for (unsigned spin = 0; spin < 64; spin++) {
+    uint32_t expected = 0;
+    if (hak_cas_weak_acquire(&lock->xstate, &expected, 1)) return;
+  }
+  while (hak_swap_acquire(&lock->xstate, 2) != 0) os_futex(&lock->xstate, FUTEX_WAIT, 2);
+}
+
+void hak_unlock(hak_lock_t *lock) {
+  if (hak_swap_release(&lock->xstate, 0) == 2) os_futex(&lock->xstate, FUTEX_WAKE, 1);
+}
+
+void hak_lock_reset(hak_lock_t *lock) { hak_store_relaxed(&lock->xstate, 0); }

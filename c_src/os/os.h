@@ -1,0 +1,63 @@
+/* The contract with the operating system: all that the allocator asks of it. One file a system implements this; nothing
+ * else maps, advises, waits or reads the clock. Any thread may call every function. Failures are return values; a
+ * function that cannot fail says so. None allocates. Functions used on the way of a free keep errno. */
+#ifndef HAK_OS_OS_H
+#define HAK_OS_OS_H
+
+#include "base/attr.h"
+
+/* The page size in bytes, a power of two, read from the system once. */
+HAK_HIDDEN size_t hak_os_page_bytes(void);
+
+/* The number of processors the process may run on; at least 1. */
+HAK_HIDDEN unsigned hak_os_cpus(void);
+
+/* Maps `bytes` (a multiple of the page size) of zeroed memory, readable and writable. NULL with errno on failure. */
+HAK_HIDDEN void *hak_os_map(size_t bytes);
+
+/* As hak_os_map, aligned to `alignment` (a power of two, at least a page). */
+HAK_HIDDEN void *hak_os_map_aligned(size_t bytes, size_t alignment);
+
+/* Unmaps whole pages that hak_os_map returned, or a part of them. False when the system refuses: then they stay mapped
+ * and usable. Keeps errno. */
+HAK_HIDDEN bool hak_os_unmap(void *base, size_t bytes);
+
+/* Resizes a mapping, moving it when it has to; content is kept, new pages are zero. NULL on failure: nothing changed. */
+HAK_HIDDEN void *hak_os_remap(void *base, size_t old_bytes, size_t new_bytes);
+
+/* Gives the pages back; they read as zero afterwards. False when the system refuses: the content is then undefined but
+ * the pages are usable. Keeps errno. */
+HAK_HIDDEN bool hak_os_purge(void *base, size_t bytes);
+
+/* Asks that no transparent huge pages back the range. May fail without consequence. Keeps errno. */
+HAK_HIDDEN void hak_os_no_huge_pages(void *base, size_t bytes);
+
+/* Milliseconds of a monotonic clock that is read without a system call, to within a tick (1 to 10 ms). */
+HAK_HIDDEN uint64_t hak_os_now_ms(void);
+
+/* The value of an environment variable, or NULL. Calls nothing that a program could have replaced. */
+HAK_HIDDEN const char *hak_os_env(const char *name);
+
+/* Has `on_exit(argument)` called when the calling thread ends; a repeated call replaces the argument. False when the
+ * system has no room for it. */
+HAK_HIDDEN bool hak_os_at_thread_exit(void (*on_exit)(void *), void *argument);
+
+/* A lock for slow paths; zero is unlocked. At most one is held at a time (see docs/concurrency.md). */
+typedef struct hak_lock {
+  _Atomic uint32_t xstate; /* 0 free, 1 held, 2 held and somebody may be waiting */
+} hak_lock_t;
+
+HAK_HIDDEN void hak_lock(hak_lock_t *lock);
+HAK_HIDDEN void hak_unlock(hak_lock_t *lock);
+
+/* Makes the lock free whoever held it: for the child of a fork only. */
+HAK_HIDDEN void hak_lock_reset(hak_lock_t *lock);
+
+/* Has the three functions called around every fork of the process, as pthread_atfork does. */
+HAK_HIDDEN void hak_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+
+/* Tests only (HAK_TESTING): from now on let `after` calls of map, remap and purge succeed and fail the `count` calls
+ * that follow with ENOMEM. */
+HAK_HIDDEN void hak_os_fail_calls(unsigned after, unsigned count);
+
+#endif

@@ -1,0 +1,71 @@
+/* malloc and its family in the names of the C library. Semantics where the standards leave a choice are glibc's. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "base/limits.h"
+#include "hakmem.h"
+#include "os/os.h"
+
+#define OVERRIDE_API HAK_API
+
+OVERRIDE_API void *malloc(size_t size) { return hak_malloc(size); }
+OVERRIDE_API void *calloc(size_t count, size_t size) { return hak_calloc(count, size); }
+OVERRIDE_API void free(void *p) { hak_free(p); }
+OVERRIDE_API void cfree(void *p) { hak_free(p); }
+
+OVERRIDE_API void *realloc(void *p, size_t size) {
+  if (size == 0 && p != NULL) { /* as glibc: frees */
+    hak_free(p);
+    return NULL;
+  }
+  return hak_realloc(p, size);
+}
+
+OVERRIDE_API void *reallocarray(void *p, size_t count, size_t size) {
+  size_t bytes;
+  if (hak_mul_overflows(count, size, &bytes)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return realloc(p, bytes);
+}
+
+OVERRIDE_API void *aligned_alloc(size_t alignment, size_t size) { return hak_aligned_alloc(alignment, size); }
+
+OVERRIDE_API int posix_memalign(void **out, size_t alignment, size_t size) {
+  return hak_posix_memalign(out, alignment, size);
+}
+
+/* As glibc: an alignment that is no power of two is rounded up to one. */
+OVERRIDE_API void *memalign(size_t alignment, size_t size) {
+  size_t power = HAK_GRAIN;
+  while (power < alignment && power <= HAK_ALIGN_MAX) power *= 2;
+  return hak_aligned_alloc(power, size);
+}
+
+OVERRIDE_API void *valloc(size_t size) { return hak_aligned_alloc(hak_os_page_bytes(), size); }
+
+OVERRIDE_API void *pvalloc(size_t size) {
+  size_t page = hak_os_page_bytes();
+  if (size > PTRDIFF_MAX - page) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return hak_aligned_alloc(page, size == 0 ? page : hak_align_up(size, page));
+}
+
+OVERRIDE_API size_t malloc_usable_size(void *p) { return hak_usable_size(p); }
+
+OVERRIDE_API int malloc_trim(size_t pad) {
+  (void)pad;
+  hak_collect(1);
+  return 1;
+}
+
+OVERRIDE_API void malloc_stats(void) { hak_stats_print(STDERR_FILENO); }
+
+OVERRIDE_API void free_sized(void *p, size_t size) { hak_free_sized(p, size); }
+OVERRIDE_API void free_aligned_sized(void *p, size_t alignment, size_t size) {
+  hak_free_aligned_sized(p, alignment, size);
+}

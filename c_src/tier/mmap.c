@@ -1,0 +1,227 @@
+#include "tier/mmap.h"
+
+#include <errno.h>
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "core/options.h"
+#include "core/purge.h"
+#include "tier/mmap_cache.h"
+
+#define MMAP_TABLE_MIN ((size_t)256)
+#define MMAP_EVICT_MAX 4u
+
+hak_lock_t hak_mmap_lock;
+
+/* Live blocks: a hash table with linear probing and deletion by shifting back (Knuth, TAOCP 3, 6.4, algorithm R), at
+ * most half full unless it could not grow. Everything below is under the lock. */
+typedef struct {
+  char *base; /* NULL: empty */
+  size_t bytes;
+} mmap_block_t;
+
+static mmap_block_t *mmap_table;
+static size_t mmap_capacity, mmap_blocks; /* capacity is a power of two */
+static size_t mmap_live_bytes;
+static uint64_t mmap_served, mmap_returned;
+
+static size_t mmap_home(const void *base) {
+  return (size_t)(((uintptr_t)base >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (mmap_capacity - 1);
+}
+
+static mmap_block_t *mmap_find_locked(const void *base) {
+  if (mmap_capacity == 0) return NULL;
+  for (size_t i = mmap_home(base);; i = (i + 1) & (mmap_capacity - 1)) {
+    if (mmap_table[i].base == base) return base == NULL ? NULL : &mmap_table[i];
+    if (mmap_table[i].base == NULL) return NULL;
+  }
+}
+
+static void mmap_place_locked(mmap_block_t block) {
+  size_t i = mmap_home(block.base);
+  while (mmap_table[i].base != NULL) i = (i + 1) & (mmap_capacity - 1);
+  mmap_table[i] = block;
+}
+
+/* Makes room for one more block. Maps under the lock, once per doubling of the number of blocks. */
+static bool mmap_reserve_locked(void) {
+  if (mmap_blocks * 2 < mmap_capacity) return true;
+  size_t capacity = mmap_capacity == 0 ? MMAP_TABLE_MIN : mmap_capacity * 2;
+  mmap_block_t *table = hak_os_map(hak_align_up(capacity * sizeof(mmap_block_t), hak_os_page_bytes()));
+  if (table == NULL) return mmap_capacity != 0 && mmap_blocks + mmap_blocks / 8 < mmap_capacity;
+  mmap_block_t *old = mmap_table;
+  size_t old_capacity = mmap_capacity;
+  mmap_table = table;
+  mmap_capacity = capacity;
+  for (size_t i = 0; i < old_capacity; i++) {
+    if (old[i].base != NULL) mmap_place_locked(old[i]);
+  }
+  if (old != NULL) hak_os_unmap(old, hak_align_up(old_capacity * sizeof(mmap_block_t), hak_os_page_bytes()));
+  return true;
+}
+
+static void mmap_insert_locked(char *base, size_t bytes) {
+  mmap_place_locked((mmap_block_t){base, bytes});
+  mmap_blocks++;
+  mmap_live_bytes += bytes;
+}
+
+static void mmap_remove_locked(mmap_block_t *block) {
+  mmap_blocks--;
+  mmap_live_bytes -= block->bytes;
+  size_t hole = (size_t)(block - mmap_table);
+  for (size_t i = hole;;) {
+    i = (i + 1) & (mmap_capacity - 1);
+    if (mmap_table[i].base == NULL) break;
+    size_t home = mmap_home(mmap_table[i].base);
+    /* Move it into the hole unless its home lies cyclically in (hole, i]. */
+    if (((i - home) & (mmap_capacity - 1)) >= ((i - hole) & (mmap_capacity - 1))) {
+      mmap_table[hole] = mmap_table[i];
+      hole = i;
+    }
+  }
+  mmap_table[hole].base = NULL;
+}
+
+static void mmap_unmap(hak_extent_t extent) {
+  if (extent.bytes == 0) return;
+  /* Refused at the limit of mappings (unmapping may split one): the address space is lost, the pages need not be. */
+  if (!hak_os_unmap(extent.base, extent.bytes)) (void)hak_os_purge(extent.base, extent.bytes);
+  (void)hak_add_relaxed(hak_purge_bytes(), extent.bytes);
+}
+
+/* Unmaps what is over the bounds, a few extents at most. Without the lock. */
+static void mmap_trim(bool everything) {
+  uint64_t now = hak_os_now_ms(), delay = (uint64_t)hak_options.purge_delay_ms;
+  for (unsigned n = 0; everything || n < MMAP_EVICT_MAX; n++) {
+    hak_lock(&hak_mmap_lock);
+    size_t bound = (size_t)hak_options.mmap_cache_kib * HAK_KIB;
+    if (bound < mmap_live_bytes / 2) bound = mmap_live_bytes / 2;
+    hak_extent_t extent = hak_mmap_cache_evict_locked(everything ? 0 : bound, now > delay ? now - delay : 0);
+    hak_unlock(&hak_mmap_lock);
+    if (extent.bytes == 0) return;
+    mmap_unmap(extent);
+  }
+}
+
+static void *mmap_out_of_memory(size_t bytes) {
+  hak_log(HAK_LOG_MMAP, "[MMAP] mmap FAILED: size=%zu, errno=%d", bytes, errno);
+  errno = ENOMEM;
+  return NULL;
+}
+
+void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed) {
+  size_t page = hak_os_page_bytes();
+  if (bytes > PTRDIFF_MAX - page) return mmap_out_of_memory(bytes);
+  bytes = bytes == 0 ? page : hak_align_up(bytes, page);
+  hak_lock(&hak_mmap_lock);
+  char *base = NULL;
+  bool room = mmap_reserve_locked();
+  if (room) base = hak_mmap_cache_take_locked(bytes, alignment < page ? page : alignment);
+  if (base != NULL) {
+    mmap_insert_locked(base, bytes);
+    mmap_served++;
+  }
+  hak_unlock(&hak_mmap_lock);
+  *zeroed = base == NULL;
+  if (base != NULL || !room) return base != NULL ? base : mmap_out_of_memory(bytes);
+
+  base = hak_os_map_aligned(bytes, alignment);
+  if (base == NULL) { /* what the cache holds may be what is missing */
+    mmap_trim(true);
+    base = hak_os_map_aligned(bytes, alignment);
+  }
+  if (base == NULL) return mmap_out_of_memory(bytes);
+  hak_lock(&hak_mmap_lock);
+  room = mmap_reserve_locked(); /* again: others may have come between */
+  if (room) {
+    mmap_insert_locked(base, bytes);
+    mmap_served++;
+  }
+  hak_unlock(&hak_mmap_lock);
+  if (room) return base;
+  hak_os_unmap(base, bytes);
+  return mmap_out_of_memory(bytes);
+}
+
+bool hak_mmap_free_mt(void *p) {
+  uint64_t now = hak_os_now_ms();
+  hak_extent_t too_many = {0};
+  hak_lock(&hak_mmap_lock);
+  mmap_block_t *block = mmap_find_locked(p);
+  bool found = block != NULL;
+  if (found) {
+    size_t bytes = block->bytes;
+    mmap_remove_locked(block);
+    mmap_returned++;
+    too_many = hak_mmap_cache_put_locked(p, bytes, now);
+  }
+  hak_unlock(&hak_mmap_lock);
+  mmap_unmap(too_many);
+  if (found) mmap_trim(false);
+  return found;
+}
+
+size_t hak_mmap_bytes_mt(const void *p) {
+  hak_lock(&hak_mmap_lock);
+  const mmap_block_t *block = mmap_find_locked(p);
+  size_t bytes = block == NULL ? 0 : block->bytes;
+  hak_unlock(&hak_mmap_lock);
+  return bytes;
+}
+
+void *hak_mmap_resize_mt(void *p, size_t bytes) {
+  size_t page = hak_os_page_bytes();
+  if (bytes > PTRDIFF_MAX - page) return mmap_out_of_memory(bytes);
+  bytes = hak_align_up(bytes, page);
+  hak_extent_t too_many = {0};
+  hak_lock(&hak_mmap_lock);
+  mmap_block_t *block = mmap_find_locked(p);
+  hak_check(block != NULL);
+  size_t old_bytes = block->bytes;
+  if (bytes <= old_bytes) {
+    block->bytes = bytes;
+    mmap_live_bytes -= old_bytes - bytes;
+    if (bytes != old_bytes) {
+      too_many = hak_mmap_cache_put_locked((char *)p + bytes, old_bytes - bytes, hak_os_now_ms());
+    }
+  } else {
+    mmap_remove_locked(block); /* nobody may find it while it moves; its place in the table stays ours: see below */
+  }
+  hak_unlock(&hak_mmap_lock);
+  mmap_unmap(too_many);
+  if (bytes <= old_bytes) return p;
+
+  char *moved = hak_os_remap(p, old_bytes, bytes);
+  hak_lock(&hak_mmap_lock);
+  /* A place for it was there before; that others filled the table since, to the last place, cannot be mended. */
+  hak_check(mmap_reserve_locked() || mmap_blocks < mmap_capacity - 1);
+  mmap_insert_locked(moved == NULL ? p : moved, moved == NULL ? old_bytes : bytes);
+  hak_unlock(&hak_mmap_lock);
+  return moved;
+}
+
+const char *hak_mmap_explain_mt(const void *p) {
+  const char *what = HAK_BAD_FOREIGN;
+  hak_lock(&hak_mmap_lock);
+  for (size_t i = 0; i < mmap_capacity; i++) {
+    if (mmap_table[i].base != NULL && (size_t)((const char *)p - mmap_table[i].base) < mmap_table[i].bytes) {
+      what = HAK_BAD_INTERIOR;
+    }
+  }
+  if (hak_mmap_cache_has_locked(p)) what = HAK_BAD_DOUBLE_FREE;
+  hak_unlock(&hak_mmap_lock);
+  return what;
+}
+
+void hak_mmap_collect_mt(bool force) { mmap_trim(force); }
+
+void hak_mmap_stats_mt(uint64_t *live_bytes, uint64_t *cached_bytes, uint64_t *served, uint64_t *returned) {
+  hak_lock(&hak_mmap_lock);
+  *live_bytes = mmap_live_bytes;
+  *cached_bytes = hak_mmap_cache_bytes_locked();
+  *served = mmap_served;
+  *returned = mmap_returned;
+  hak_unlock(&hak_mmap_lock);
+}

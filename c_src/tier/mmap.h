@@ -1,0 +1,34 @@
+/* The mmap tier: above 2 MiB, whole pages, a mapping of its own for every block; the last of the chain, so it takes any
+ * size. Freed mappings are cached (tier/mmap_cache.h). All state is out of band, in a table of live blocks. Everything
+ * here is _mt and takes one lock for some ten nanoseconds, never across a system call. */
+#ifndef HAK_TIER_MMAP_H
+#define HAK_TIER_MMAP_H
+
+#include "os/os.h"
+
+/* A block of at least `bytes` bytes, aligned to `alignment` (a power of two). *zeroed: known to be zero. NULL with errno
+ * ENOMEM without memory. */
+HAK_HIDDEN void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed);
+
+/* Frees the block; false when no live block begins at p. Keeps errno. */
+HAK_HIDDEN bool hak_mmap_free_mt(void *p);
+
+/* The size of the live block that begins at p; 0 when none does. */
+HAK_HIDDEN size_t hak_mmap_bytes_mt(const void *p);
+
+/* Resizes a live block to at least `bytes`, above what the tiers before serve; may move it, to a page boundary only.
+ * NULL without memory, then it stays as it was. */
+HAK_HIDDEN void *hak_mmap_resize_mt(void *p, size_t bytes);
+
+/* What is wrong with p, of which no live block begins: one of HAK_BAD_*. */
+HAK_SLOW const char *hak_mmap_explain_mt(const void *p);
+
+/* Unmaps the cached mappings: all, or those older than the purge delay. Keeps errno. */
+HAK_HIDDEN void hak_mmap_collect_mt(bool force);
+
+/* Live and cached bytes, and the number of blocks ever handed out, taken from and given back to it. */
+HAK_HIDDEN void hak_mmap_stats_mt(uint64_t *live_bytes, uint64_t *cached_bytes, uint64_t *served, uint64_t *returned);
+
+HAK_HIDDEN extern hak_lock_t hak_mmap_lock;
+
+#endif

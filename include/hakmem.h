@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * hakmem: a general-purpose memory allocator. The C interface.
+ *
+ * Valid from C99 to C17 and from C++11 on. Every function may be called from any thread at any time, before main and
+ * in destructors included, unless its comment says otherwise. Sizes and alignments are in bytes. A block belongs to
+ * whoever holds the pointer until exactly one call of a free or realloc function takes it; any thread may make that
+ * call. Functions that allocate return NULL with errno = ENOMEM when memory runs out (or the request is larger than
+ * PTRDIFF_MAX) and leave every block already allocated untouched. A block is aligned to 16 bytes at least. A request
+ * for 0 bytes yields a unique block of the smallest size.
+ *
+ * A pointer that is not a live block of this allocator, handed to a function below, ends the process with one line on
+ * standard error that names the function, the pointer and what is wrong with it.
+ */
+#ifndef HAKMEM_H
+#define HAKMEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define HAK_API __attribute__((visibility("default")))
+#define HAK_ATTR_MALLOC __attribute__((malloc, warn_unused_result))
+#define HAK_ATTR_USE_RESULT __attribute__((warn_unused_result))
+#define HAK_ATTR_ALLOC_SIZE(n) __attribute__((alloc_size(n)))
+#define HAK_ATTR_ALLOC_SIZE2(n, m) __attribute__((alloc_size(n, m)))
+#define HAK_ATTR_ALLOC_ALIGN(n) __attribute__((alloc_align(n)))
+#define HAK_ATTR_NONNULL(n) __attribute__((nonnull(n)))
+#define HAK_ATTR_CONST __attribute__((const))
+#else
+#define HAK_API
+#define HAK_ATTR_MALLOC
+#define HAK_ATTR_USE_RESULT
+#define HAK_ATTR_ALLOC_SIZE(n)
+#define HAK_ATTR_ALLOC_SIZE2(n, m)
+#define HAK_ATTR_ALLOC_ALIGN(n)
+#define HAK_ATTR_NONNULL(n)
+#define HAK_ATTR_CONST
+#endif
+
+/* The version of this header: major * 10000 + minor * 100 + patch. */
+#define HAK_VERSION 100
+
+/* The version of the library, in the form of HAK_VERSION. */
+HAK_API HAK_ATTR_CONST int hak_version(void);
+
+/* ---- Allocation ------------------------------------------------------------------------------------------------ */
+
+/* Returns a block of at least `size` bytes with undefined content. */
+HAK_API HAK_ATTR_MALLOC HAK_ATTR_ALLOC_SIZE(1) void *hak_malloc(size_t size);
+
+/* As hak_malloc. `site` is what the request is attributed to in log lines when it fails, by custom the address of the
+ * caller; NULL means unknown. This is the call that walks the tier chain: tiny, mid, pool, ACE, mmap. */
+HAK_API HAK_ATTR_MALLOC HAK_ATTR_ALLOC_SIZE(1) void *hak_alloc_at(size_t size, const void *site);
+
+/* Returns a block of at least `count * size` zero bytes; a product that overflows fails with ENOMEM. Memory that the
+ * system delivered zeroed is not cleared a second time. */
+HAK_API HAK_ATTR_MALLOC HAK_ATTR_ALLOC_SIZE2(1, 2) void *hak_calloc(size_t count, size_t size);
+
+/* Resizes the block `ptr` to at least `size` bytes, in place where its size class or the system allows, else by moving
+ * it. Content is kept up to the smaller of both sizes. NULL as `ptr` allocates; 0 as `size` resizes to the smallest
+ * block (it does not free). On failure returns NULL and `ptr` stays valid. */
+HAK_API HAK_ATTR_USE_RESULT HAK_ATTR_ALLOC_SIZE(2) void *hak_realloc(void *ptr, size_t size);
+
+/* Returns a block of at least `size` bytes aligned to `alignment`, which must be a power of two up to 1 GiB; otherwise
+ * fails with EINVAL. `size` need not be a multiple of it. */
+HAK_API HAK_ATTR_MALLOC HAK_ATTR_ALLOC_ALIGN(1) HAK_ATTR_ALLOC_SIZE(2)
+void *hak_aligned_alloc(size_t alignment, size_t size);
+
+/* hak_aligned_alloc with zeroed content. */
+HAK_API HAK_ATTR_MALLOC HAK_ATTR_ALLOC_ALIGN(1) HAK_ATTR_ALLOC_SIZE(2)
+void *hak_aligned_zalloc(size_t alignment, size_t size);
+
+/* As POSIX says: stores the block in `*out` and returns 0, or returns EINVAL or ENOMEM and leaves `*out` and errno
+ * alone. `alignment` must be a power of two, a multiple of sizeof(void *), and at most 1 GiB. */
+HAK_API HAK_ATTR_USE_RESULT HAK_ATTR_NONNULL(1) int hak_posix_memalign(void **out, size_t alignment, size_t size);
+
+/* Resizes a block of which the caller knows alignment and size, those of its last allocation or reallocation, and
+ * keeps the alignment. `ptr` must not be NULL. Otherwise as hak_realloc. */
+HAK_API HAK_ATTR_USE_RESULT HAK_ATTR_NONNULL(1) HAK_ATTR_ALLOC_SIZE(4)
+void *hak_realloc_aligned_sized(void *ptr, size_t alignment, size_t old_size, size_t new_size);
+
+/* ---- Release --------------------------------------------------------------------------------------------------- */
+
+/* Frees a block of any function above; NULL is ignored. Keeps errno. */
+HAK_API void hak_free(void *ptr);
+
+/* Frees a block allocated with hak_malloc, hak_calloc, hak_realloc or hak_alloc_at with exactly `size` as its size
+ * (count * size for hak_calloc); faster than hak_free. NULL is ignored. Another size is an error of the caller. */
+HAK_API void hak_free_sized(void *ptr, size_t size);
+
+/* Frees a block allocated with exactly this alignment and size by one of the aligned functions. NULL is ignored. */
+HAK_API void hak_free_aligned_sized(void *ptr, size_t alignment, size_t size);
+
+/* Returns memory that is not in use to the system: what the calling thread caches, what finished threads left behind,
+ * and free spans and mappings. With `force` 0, only what has been free for a while. Keeps errno. */
+HAK_API void hak_collect(int force);
+
+/* ---- Questions about blocks ------------------------------------------------------------------------------------ */
+
+/* The bytes that may be written at `ptr`: the size asked for, rounded up to its size class. 0 for NULL. */
+HAK_API size_t hak_usable_size(const void *ptr);
+
+/* What hak_usable_size would report for a block of hak_malloc(size); 0 when the request is too large. */
+HAK_API HAK_ATTR_CONST size_t hak_good_size(size_t size);
+
+/* The tiers, in the order in which a request walks them. */
+#define HAK_TIER_TINY 0 /* to 1 KiB */
+#define HAK_TIER_MID 1  /* to 8 KiB */
+#define HAK_TIER_POOL 2 /* to 52 KiB */
+#define HAK_TIER_ACE 3  /* to 2 MiB */
+#define HAK_TIER_MMAP 4 /* above */
+#define HAK_TIER_COUNT 5
+#define HAK_TIER_NONE (-1)
+
+/* The tier that serves the block `ptr`, or HAK_TIER_NONE when it is not a live block of this allocator. Never ends the
+ * process, so it also answers for pointers of other allocators. For a pointer into the middle of a block: NONE. */
+HAK_API int hak_tier_of(const void *ptr);
+
+/* The name of a tier in lower case ("tiny"); "none" for any other value. The string is static. */
+HAK_API HAK_ATTR_CONST const char *hak_tier_name(int tier);
+
+/* ---- What was built in, what is on, what happened --------------------------------------------------------------- */
+
+/* Writes what was built in (version, compiler, flags, tiers and size limits) and what is on (every option with its
+ * value and the environment variable that sets it) to the file descriptor `fd`. */
+HAK_API void hak_config_print(int fd);
+
+/* Counters of one tier. The fast paths count nothing, so every figure is made in slow paths. */
+typedef struct hak_tier_stats {
+  uint64_t refills;      /* times a thread's cache ran empty and was filled, or a mapping was handed out */
+  uint64_t served;       /* blocks handed to thread caches by those refills */
+  uint64_t returned;     /* blocks that came back out of thread caches */
+  uint64_t fell_through; /* requests this tier could not serve and passed to the next */
+  uint64_t failed;       /* requests it could not serve and that no other tier served */
+} hak_tier_stats_t;
+
+/* Set `size` to sizeof(hak_stats_t) before the call; a later version may add fields at the end. */
+typedef struct hak_stats {
+  size_t size;                           /* in: sizeof(hak_stats_t); out: bytes filled in */
+  uint64_t segment_bytes;                /* address space of all segments */
+  uint64_t active_bytes;                 /* slices of segments that slabs and spans use */
+  uint64_t dirty_bytes;                  /* free slices that may still be resident */
+  uint64_t mmap_bytes;                   /* live blocks of the mmap tier */
+  uint64_t mmap_cached_bytes;            /* mappings of the mmap tier kept for reuse */
+  uint64_t purged_bytes;                 /* total returned to the system by madvise or munmap */
+  uint64_t heaps;                        /* thread heaps ever created */
+  uint64_t heaps_parked;                 /* of these, without a thread at the moment */
+  uint64_t remote_posts;                 /* messages posted to other threads' heaps */
+  uint64_t remote_blocks;                /* blocks in them */
+  hak_tier_stats_t tier[HAK_TIER_COUNT]; /* by HAK_TIER_* */
+} hak_stats_t;
+
+/* Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows.
+ * Figures of running threads are read while they change: each is exact, their sums may be a moment apart. */
+HAK_API HAK_ATTR_NONNULL(1) int hak_stats_get(hak_stats_t *stats);
+
+/* Writes the statistics to the file descriptor `fd`, one figure a line. */
+HAK_API void hak_stats_print(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HAKMEM_H */
