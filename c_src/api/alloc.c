@@ -73,21 +73,26 @@ __attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site
 
 HAK_FAST void *alloc_from_slot(uintptr_t slot) { return (void *)(slot & ~HAK_SLOT_ZERO); }
 
+/* Out of line, so that the hits need no stack frame: they end in a jump here. */
+static __attribute__((noinline)) void *alloc_slow(size_t size, const void *site) {
+  return alloc_from_slot(hak_alloc_slot(size, site));
+}
+
 HAK_FAST void *alloc_from_bin(unsigned class_number, size_t size, const void *site) {
   hak_bin_t *bin = &hak_tls.bin[class_number];
   hak_block_t *block = bin->head;
-  if (HAK_UNLIKELY(block == NULL)) return alloc_from_slot(hak_alloc_slot(size, site));
+  if (HAK_UNLIKELY(block == NULL)) return alloc_slow(size, site);
   bin->head = block->next;
   bin->room++;
   block->key = 0; /* the mark of a free block; see hak_freed_key */
   return block;
 }
 
-/* A slot from the magazine of a pool size. */
-HAK_FAST uintptr_t alloc_from_magazine(size_t size, const void *site) {
+/* A slot from the magazine of a pool size; 0 when it is empty. */
+HAK_FAST uintptr_t alloc_from_magazine(size_t size) {
   hak_magazine_t *magazine = &hak_tls.pool[hak_class_by_128[(size + 127) >> 7] - HAK_SLAB_CLASSES];
   uint32_t count = magazine->count;
-  if (HAK_UNLIKELY(count == 0)) return hak_alloc_slot(size, site);
+  if (HAK_UNLIKELY(count == 0)) return 0;
   magazine->count = --count;
   return magazine->slots[count];
 }
@@ -95,8 +100,11 @@ HAK_FAST uintptr_t alloc_from_magazine(size_t size, const void *site) {
 HAK_FAST void *alloc_fast(size_t size, const void *site) {
   if (HAK_LIKELY(size <= HAK_TINY_MAX)) return alloc_from_bin(hak_class_by_grain[(size + 15) >> 4], size, site);
   if (size <= HAK_MID_MAX) return alloc_from_bin(hak_class_by_128[(size + 127) >> 7], size, site);
-  if (size <= HAK_POOL_MAX) return alloc_from_slot(alloc_from_magazine(size, site));
-  return alloc_from_slot(hak_alloc_slot(size, site));
+  if (size <= HAK_POOL_MAX) {
+    uintptr_t slot = alloc_from_magazine(size);
+    if (HAK_LIKELY(slot != 0)) return alloc_from_slot(slot);
+  }
+  return alloc_slow(size, site);
 }
 
 void *hak_malloc(size_t size) { return alloc_fast(size, NULL); }
@@ -110,7 +118,8 @@ void *hak_calloc(size_t count, size_t size) {
     void *block = alloc_from_bin(hak_slab_class_of(bytes), bytes, NULL);
     return block == NULL ? NULL : memset(block, 0, bytes);
   }
-  uintptr_t slot = bytes <= HAK_POOL_MAX ? alloc_from_magazine(bytes, NULL) : hak_alloc_slot(bytes, NULL);
+  uintptr_t slot = bytes <= HAK_POOL_MAX ? alloc_from_magazine(bytes) : 0;
+  if (slot == 0) slot = hak_alloc_slot(bytes, NULL);
   void *block = alloc_from_slot(slot);
   if (slot != 0 && (slot & HAK_SLOT_ZERO) == 0) memset(block, 0, bytes);
   return block;
