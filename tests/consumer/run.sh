@@ -37,7 +37,7 @@ if grep -Evx "hak_\w+|$allocation_functions|_Z(n[aw]|d[la])\w+" "$work/symbols";
   echo "... is none of these"
   exit 1
 fi
-for name in malloc calloc realloc free posix_memalign aligned_alloc memalign malloc_usable_size _Znwm _ZdlPv; do
+for name in malloc calloc realloc free posix_memalign aligned_alloc memalign malloc_usable_size; do
   grep -qx "$name" "$work/symbols" || { echo "libhakmem.so does not export $name"; exit 1; }
 done
 
