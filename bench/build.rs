@@ -26,6 +26,10 @@ fn main() {
     println!("cargo:rerun-if-changed=c/mimalloc2.c");
     println!("cargo:rerun-if-env-changed=OBJCOPY");
     println!("cargo:rustc-check-cfg=cfg(mimalloc2)");
+    println!("cargo:rustc-check-cfg=cfg(snmalloc_unoptimised)");
+    if dependencies_think_of_debugging() {
+        println!("cargo:rustc-cfg=snmalloc_unoptimised");
+    }
     match build_mimalloc2() {
         Ok(()) => println!("cargo:rustc-cfg=mimalloc2"),
         Err(why) => {
@@ -52,11 +56,10 @@ fn build_mimalloc2() -> Result<(), String> {
         .warnings(false)
         .flag("-Wno-error=date-time")
         .flag_if_supported("-ftls-model=initial-exec")
-        .define("MI_DEBUG", "0");
-    let debug = env::var("DEBUG").is_ok_and(|v| v == "true" || v == "1");
-    if !debug {
-        build.define("MI_BUILD_RELEASE", None).define("NDEBUG", None);
-    }
+        .opt_level(3)
+        .define("MI_DEBUG", "0")
+        .define("MI_BUILD_RELEASE", None)
+        .define("NDEBUG", None);
     let mut objects = build
         .try_compile_intermediates()
         .map_err(|e| one_line(&e.to_string()))?;
@@ -76,6 +79,19 @@ fn build_mimalloc2() -> Result<(), String> {
         .object(local)
         .try_compile("bench_mi2")
         .map_err(|e| one_line(&e.to_string()))
+}
+
+/// snmalloc's build script compiles without optimisation when the profile has debug information of any kind. The workspace's
+/// release profile has line tables, and has to take them from dependencies again: `[profile.release.package."*"]`.
+fn dependencies_think_of_debugging() -> bool {
+    let manifest = "../Cargo.toml";
+    println!("cargo:rerun-if-changed={manifest}");
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|v| v == value);
+    let text = std::fs::read_to_string(manifest).unwrap_or_default();
+    let taken_back = text
+        .lines()
+        .any(|line| line.trim() == "[profile.release.package.\"*\"]");
+    is("PROFILE", "release") && is("DEBUG", "true") && !taken_back
 }
 
 fn one_line(text: &str) -> String {

@@ -1,7 +1,6 @@
 //! The command line, and the program's course: arguments, comparison, report.
 
 use std::{
-    io::IsTerminal,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -115,6 +114,12 @@ impl Cli {
         }
     }
 
+    /// Nothing was asked for that makes the comparison much shorter or longer.
+    fn takes_the_usual_time(&self) -> bool {
+        let sizes = [self.threads, self.ops, self.slots, self.rounds];
+        !self.quick && sizes.iter().all(Option::is_none) && self.only.is_empty() && self.variant.is_empty()
+    }
+
     fn limits(&self) -> Limits {
         let default = if self.quick { QUICK_ROUNDS } else { ROUNDS };
         Limits {
@@ -127,6 +132,9 @@ impl Cli {
 
 /// The program. Exit code 2: wrong arguments; 1: something failed.
 pub fn main() -> ExitCode {
+    // Output into a pipe that closes early (`| head`) ends the program quietly.
+    // SAFETY: restores the default that Rust's start-up code changed, before there are other threads.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     let args: Vec<String> = std::env::args().collect();
     let result = if args.get(1).is_some_and(|arg| arg == worker::ARGUMENT) {
         worker::main(&args[2..])
@@ -160,17 +168,20 @@ fn drive(cli: &Cli) -> Result<(), String> {
     }
     let limits = cli.limits();
     println!("{}", report::machine());
+    if let Some(note) = report::busy() {
+        println!("{note}");
+    }
     for (name, why) in &field.absent {
         println!("{name}: {why}");
     }
     println!(
-        "{} settings, {} allocators, up to {} rounds; one of them runs twice a round, to show the noise.",
+        "Settings: {}. Allocators: {}. Rounds: up to {}. One allocator runs twice a round, to show the noise.",
         cases.len(),
         field.contestants.len() - 1,
         limits.rounds
     );
-    if !std::io::stderr().is_terminal() {
-        println!("This takes up to two minutes.");
+    if cli.takes_the_usual_time() {
+        println!("This takes about two minutes.");
     }
 
     let bar = ProgressBar::new((limits.rounds * cases.len() * field.contestants.len()) as u64);

@@ -168,6 +168,19 @@ pub fn machine() -> String {
     parts.join(", ")
 }
 
+/// A warning when other programs keep the machine busy; None when it is quiet or cannot be known.
+pub fn busy() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let load: f64 = text.split_whitespace().next()?.parse().ok()?;
+    let half_of_it = cores() as f64 / 2.0;
+    (load > half_of_it).then(|| {
+        format!(
+            "note: this machine is busy with other work (load {load:.1} on {} cores): results will be noisy",
+            cores()
+        )
+    })
+}
+
 /// All tables, with what is needed to read them.
 pub fn tables(comparison: &Comparison) -> String {
     let mut out = String::new();

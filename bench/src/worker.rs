@@ -42,7 +42,7 @@ impl Measurement {
 pub fn measure<const CHECK: bool>(peer: &str, case: &Case) -> Result<Measurement, String> {
     let info = peers::find(peer).ok_or_else(|| format!("no allocator is called {peer}"))?;
     // tcmalloc is the system's malloc of a process that it was loaded into; whether that worked, it tells itself.
-    if (peer == "tcmalloc") != peers::tcmalloc_version().is_some() {
+    if (peer == "tcmalloc") != peers::tcmalloc::version().is_some() {
         return Err("the process does not run on the malloc it was to run on (LD_PRELOAD)".into());
     }
     let outcome = peers::with_peer(peer, Run::<CHECK>(case)).ok_or_else(|| format!("{peer} is not built in"))??;
