@@ -72,7 +72,7 @@ Variants of midlarge (blocks of 8 to 32 KiB):
   shared  all threads swap blocks through the same slots
   pipe    half of the threads allocate, the others free
 
-Examples:
+Examples (with cargo: `cargo run --release -- --quick`, and so on):
   hakmem-bench                                      everything
   hakmem-bench --quick                              a rough look
   hakmem-bench --only hakmem,system --variant shared --threads 8

@@ -121,7 +121,7 @@ fn help_says_what_it_does_how_long_it_takes_and_where_results_go() {
     for expected in [
         "about two minutes",
         "target/hakmem-bench/",
-        "Examples:",
+        "Examples",
         "--only",
         "shared",
     ] {
