@@ -8,6 +8,7 @@
 #include "os/linux.c"
 
 #include "core/classes.c"
+#include "core/guard.c"
 #include "core/hints.c"
 #include "core/magazine.c"
 #include "core/options.c"

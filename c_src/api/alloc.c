@@ -54,16 +54,19 @@ HAK_SLOW_STATIC uintptr_t alloc_failed(size_t size, const void *site) {
 
 __attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site) {
   if (HAK_UNLIKELY(size > PTRDIFF_MAX)) return alloc_failed(size, site);
-  hak_heap_t *heap = hak_heap_get();
+  hak_heap_t *heap = hak_heap_get(), *borrowed = NULL;
+  if (HAK_UNLIKELY(heap == NULL)) heap = borrowed = hak_heap_borrow();
   unsigned first = alloc_first_tier(size);
+  uintptr_t slot = 0;
   if (HAK_LIKELY(heap != NULL)) { /* without a heap only the last tier can serve */
     hak_heap_tick(heap);
-    for (unsigned tier = first; tier < HAK_AT_MMAP; tier++) {
-      uintptr_t slot = alloc_from_tier(tier, heap, size);
-      if (HAK_LIKELY(slot != 0)) return slot;
-      hak_count(&heap->tier[tier].fell_through, 1);
+    for (unsigned tier = first; tier < HAK_AT_MMAP && slot == 0; tier++) {
+      slot = alloc_from_tier(tier, heap, size);
+      if (HAK_UNLIKELY(slot == 0)) hak_count(&heap->tier[tier].fell_through, 1);
     }
   }
+  if (HAK_UNLIKELY(borrowed != NULL)) hak_heap_return(borrowed);
+  if (HAK_LIKELY(slot != 0)) return slot;
   bool zeroed;
   void *block = hak_mmap_alloc_mt(size, HAK_GRAIN, &zeroed);
   if (HAK_LIKELY(block != NULL)) return (uintptr_t)block | (zeroed ? HAK_SLOT_ZERO : 0);
@@ -94,7 +97,9 @@ HAK_FAST uintptr_t alloc_from_magazine(size_t size) {
   uint32_t count = magazine->count;
   if (HAK_UNLIKELY(count == 0)) return 0;
   magazine->count = --count;
-  return magazine->slots[count];
+  uintptr_t slot = magazine->slots[count];
+  ((hak_block_t *)(slot & ~HAK_SLOT_ZERO))->key = 0; /* as above; in a block that is zero it changes nothing */
+  return slot;
 }
 
 HAK_FAST void *alloc_fast(size_t size, const void *site) {

@@ -23,7 +23,9 @@ static hak_block_info_t block_in_span(const void *p, uint32_t tag) {
   int number = hak_span_block_number(p, tag);
   if (number < 0) return block_bad(HAK_BAD_INTERIOR);
   uint64_t free = hak_load_relaxed(&hak_cell_of_span(p, tag)->xmask);
-  if ((free >> number & 1) != 0) return block_bad(HAK_BAD_DOUBLE_FREE);
+  if ((free >> number & 1) != 0 || ((const hak_block_t *)p)->key == hak_freed_key(p)) {
+    return block_bad(HAK_BAD_DOUBLE_FREE);
+  }
   return (hak_block_info_t){info->block_bytes, info->block_bytes <= HAK_POOL_MAX ? HAK_TIER_POOL : HAK_TIER_ACE, NULL};
 }
 
@@ -31,10 +33,9 @@ hak_block_info_t hak_block_find(const void *p) {
   uint32_t tag = hak_tagmap_get_mt(p);
   if (hak_tag_is_slab(tag)) return block_in_slab(p, tag);
   if (hak_tag_is_span(tag)) return block_in_span(p, tag);
-  if (tag == HAK_TAG_FREED) return block_bad(HAK_BAD_DOUBLE_FREE);
   size_t bytes = hak_mmap_bytes_mt(p);
   if (bytes != 0) return (hak_block_info_t){bytes, HAK_TIER_MMAP, NULL};
-  return block_bad(hak_mmap_explain_mt(p));
+  return block_bad(tag == HAK_TAG_FREED ? HAK_BAD_DOUBLE_FREE : hak_mmap_explain_mt(p));
 }
 
 hak_block_info_t hak_block_check(const void *p, const char *function) {

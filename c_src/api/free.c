@@ -7,11 +7,10 @@
  *     free_other            everything else: other heaps' blocks, ACE, full magazines, mmap, NULL, what is no block
  *   hak_free_sized          pool sizes: to the magazine, without a look at any metadata
  */
-#include <errno.h>
-
 #include "api/aligned.h"
 #include "api/block.h"
 #include "base/check.h"
+#include "core/guard.h"
 #include "core/remote.h"
 #include "core/segment.h"
 #include "core/slab.h"
@@ -26,31 +25,34 @@
 static __attribute__((noinline)) void free_overflow(hak_bin_t *bin, hak_block_t *block) {
   bin->room++;
   block->key = hak_freed_key(block);
-  hak_slab_give(hak_tls.heap, block);
+  hak_heap_t *heap = hak_tls.heap;
+  hak_guard_enter(heap);
+  hak_slab_give(heap, block);
+  hak_guard_leave(heap);
 }
 
-static void free_remote(void *p, uint32_t tag) {
-  hak_block_info_t info = hak_block_check(p, "hak_free");
-  hak_block_t *block = p;
+static void free_to_heap(hak_block_t *block, uint32_t owner, size_t bytes) {
   block->key = hak_freed_key(block);
   hak_heap_t *heap = hak_heap_get();
-  uint32_t owner = hak_tag_heap_id(tag);
   if (HAK_UNLIKELY(heap == NULL)) {
     hak_remote_post_one_mt(block, owner);
   } else if (heap->id == owner) { /* only now did this thread get the heap, whose blocks those are */
+    hak_guard_enter(heap);
     hak_slab_give(heap, block);
+    hak_guard_leave(heap);
   } else {
-    hak_remote_free(heap, block, owner, (uint32_t)info.bytes);
+    hak_remote_free(heap, block, owner, (uint32_t)bytes);
   }
 }
 
 static void free_to_magazine(void *p, unsigned class_number) {
   hak_heap_t *heap = hak_heap_get();
   void *strays[HAK_POOL_MAGAZINE_BLOCKS];
-  hak_magazine_t none = {.slots = (uintptr_t[]){(uintptr_t)p}, .count = 1, .capacity = 1};
   uint32_t strayed;
-  if (HAK_UNLIKELY(heap == NULL)) { /* no memory for a heap: straight to the span */
-    strayed = hak_span_spill(&none, 1, strays);
+  if (HAK_UNLIKELY(heap == NULL)) { /* no magazine then: straight to the span */
+    uintptr_t slot = (uintptr_t)p;
+    hak_magazine_t one = {.slots = &slot, .count = 1, .capacity = 1};
+    strayed = hak_span_spill(&one, 1, strays);
   } else if (class_number < HAK_POOL_CLASSES) {
     strayed = hak_pool_free(heap, p, class_number, strays);
   } else {
@@ -59,40 +61,45 @@ static void free_to_magazine(void *p, unsigned class_number) {
   if (HAK_UNLIKELY(strayed != 0)) hak_heap_free_strays(strays, strayed);
 }
 
-/* Whether the block is already the youngest of the magazine: the double free that its span does not know of yet. */
-HAK_FAST bool free_is_youngest(const hak_magazine_t *magazine, const void *p) {
-  return magazine->count != 0 && (magazine->slots[magazine->count - 1] & ~HAK_SLOT_ZERO) == (uintptr_t)p;
-}
-
-static void free_to_span(void *p, uint32_t tag) {
-  hak_block_check(p, "hak_free");
-  unsigned class_number = hak_tag_class(tag);
-  hak_heap_t *heap = hak_tls.heap;
-  if (heap != NULL) {
-    const hak_magazine_t *magazine = class_number < HAK_POOL_CLASSES ? &heap->tls->pool[class_number]
-                                                                     : &heap->ace[class_number - HAK_POOL_CLASSES];
-    if (HAK_UNLIKELY(free_is_youngest(magazine, p))) hak_fatal("hak_free", HAK_BAD_DOUBLE_FREE, p);
-  }
-  free_to_magazine(p, class_number);
-}
-
-static __attribute__((noinline)) void free_other(void *p) {
+/* Everything that is not a hit; `function` is what the caller called. */
+static __attribute__((noinline)) void free_other(void *p, const char *function) {
   if (p == NULL) return;
+  hak_block_info_t info = hak_block_check(p, function);
   uint32_t tag = hak_tagmap_get_mt(p);
-  if (hak_tag_is_slab(tag)) {
-    free_remote(p, tag);
-  } else if (hak_tag_is_span(tag)) {
-    free_to_span(p, tag);
-  } else if (!hak_mmap_free_mt(p)) {
-    hak_block_check(p, "hak_free");
+  if (info.tier == HAK_TIER_MMAP) {
+    if (!hak_mmap_free_mt(p)) hak_fatal(function, HAK_BAD_DOUBLE_FREE, p); /* another thread frees it this moment */
+  } else if (hak_tag_is_slab(tag)) {
+    free_to_heap(p, hak_tag_heap_id(tag), info.bytes);
+  } else {
+    ((hak_block_t *)p)->key = hak_freed_key(p);
+    free_to_magazine(p, hak_tag_class(tag));
   }
 }
 
-void hak_free(void *p) {
+/* Frees a block of a pool span into a magazine with room; false when that is not what it is. */
+HAK_FAST bool free_hits_magazine(hak_tls_t *tls, void *p, uint64_t tag) {
+  if (tag >> 31 != 1) return false; /* not a span, or not in the map's first level */
+  unsigned class_number = hak_tag_class((uint32_t)tag);
+  if (class_number >= HAK_POOL_CLASSES) return false;
+  hak_magazine_t *magazine = &tls->pool[class_number];
+  uint32_t count = magazine->count;
+  int number = hak_span_block_number(p, (uint32_t)tag);
+  if (HAK_UNLIKELY(number < 0) || HAK_UNLIKELY(count == magazine->capacity)) return false;
+  hak_block_t *block = p;
+  uintptr_t key = hak_freed_key(block);
+  if (HAK_UNLIKELY(block->key == key)) return false;
+  block->key = key;
+  magazine->slots[count] = (uintptr_t)p;
+  magazine->count = count + 1;
+  return true;
+}
+
+HAK_FAST void free_from(void *p, const char *function) {
   hak_tls_t *tls = &hak_tls;
-  uint64_t own = hak_tagmap_first(p) ^ tls->self;
+  uint64_t tag = hak_tagmap_first(p);
+  uint64_t own = tag ^ tls->self;
   if (HAK_UNLIKELY(own >= 1u << HAK_TAG_HEAP_SHIFT)) {
-    free_other(p);
+    if (!free_hits_magazine(tls, p, tag)) free_other(p, function);
     return;
   }
   hak_bin_t *bin = (hak_bin_t *)(void *)((char *)tls->bin + own);
@@ -100,7 +107,7 @@ void hak_free(void *p) {
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
   uintptr_t key = hak_freed_key(block);
   if (HAK_UNLIKELY(offset * bin->magic >= bin->magic) || HAK_UNLIKELY(block->key == key)) {
-    free_other(p);
+    free_other(p, function);
     return;
   }
   if (HAK_UNLIKELY(--bin->room < 0)) {
@@ -112,9 +119,11 @@ void hak_free(void *p) {
   bin->head = block;
 }
 
+void hak_free(void *p) { free_from(p, "hak_free"); }
+
 void hak_free_sized(void *p, size_t size) {
   if (size <= HAK_MID_MAX || HAK_UNLIKELY(size > HAK_POOL_MAX) || HAK_UNLIKELY(p == NULL)) {
-    hak_free(p);
+    free_from(p, "hak_free_sized");
     return;
   }
   unsigned class_number = hak_class_by_128[(size + 127) >> 7] - HAK_SLAB_CLASSES;
@@ -131,7 +140,12 @@ void hak_free_sized(void *p, size_t size) {
 void hak_free_aligned_sized(void *p, size_t alignment, size_t size) {
   if (alignment <= HAK_GRAIN) {
     hak_free_sized(p, size);
+    return;
+  }
+  size_t bytes = hak_aligned_class_bytes(alignment, size);
+  if (bytes > HAK_MID_MAX && bytes <= HAK_POOL_MAX) {
+    hak_free_sized(p, bytes);
   } else {
-    hak_free_sized(p, hak_aligned_class_bytes(alignment, size));
+    free_from(p, "hak_free_aligned_sized");
   }
 }

@@ -49,7 +49,7 @@ const char *hak_tier_name(int tier) {
 void hak_collect(int force) {
   hak_heap_t *heap = hak_tls.heap;
   if (heap != NULL) hak_heap_flush(heap);
-  hak_heap_collect_parked_mt();
+  hak_heap_collect_others_mt();
   hak_purge_all_mt(force != 0);
   hak_mmap_collect_mt(force != 0);
 }
@@ -79,7 +79,7 @@ static uint64_t info_slices(_Atomic(int64_t) *slices) {
 int hak_stats_get(hak_stats_t *stats) {
   if (stats->size != sizeof(*stats)) return 0;
   *stats = (hak_stats_t){.size = sizeof(*stats)};
-  stats->segment_bytes = (uint64_t)hak_segment_count_mt() * HAK_SEGMENT_BYTES;
+  stats->segment_bytes = hak_segment_bytes_mt();
   stats->active_bytes = info_slices(hak_segment_active_slices());
   stats->dirty_bytes = info_slices(hak_segment_dirty_slices());
   stats->purged_bytes = hak_load_relaxed(hak_purge_bytes());

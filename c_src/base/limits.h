@@ -57,6 +57,9 @@
 #define HAK_RING_BYTES (64 * HAK_KIB)
 #define HAK_DRAIN_BLOCKS 256u
 
+/* After so many posts that nobody took in (2 MiB at most), whoever posts takes them in for a sleeping owner. */
+#define HAK_HELP_POSTS 32u
+
 /* The largest alignment that can be asked for. Up to a slice the tiers below mmap can serve it. */
 #define HAK_ALIGN_MAX ((size_t)1 << 30)
 

@@ -14,7 +14,9 @@ uintptr_t hak_magazine_take(hak_heap_t *heap, unsigned tier, unsigned class_numb
     }
     hak_stats_refilled(heap, tier, got);
   }
-  return magazine->slots[--magazine->count];
+  uintptr_t slot = magazine->slots[--magazine->count];
+  if ((slot & HAK_SLOT_ZERO) == 0) ((hak_block_t *)slot)->key = 0; /* the mark of a free block; see hak_freed_key */
+  return slot;
 }
 
 uint32_t hak_magazine_put(hak_heap_t *heap, unsigned tier, hak_magazine_t *magazine, void *block, void **strays) {

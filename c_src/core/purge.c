@@ -4,6 +4,7 @@
 #include "core/hints.h"
 #include "core/options.h"
 #include "core/segment.h"
+#include "core/span.h"
 
 static _Atomic uint64_t purge_xbytes;
 static _Atomic uint32_t purge_xhand;    /* the segment to look at next when the bound is exceeded */
@@ -81,6 +82,7 @@ void hak_purge_all_mt(bool force) {
   for (uint32_t i = 0; i < count; i++) {
     unsigned calls = HAK_SLICES; /* a segment has no more runs than that */
     hak_segment_t *segment = hak_segment_at_mt(i);
+    if (force) (void)hak_add_relaxed(&purge_xbytes, hak_span_purge_mt(segment)); /* may free slices, hence first */
     if (force || purge_is_old(segment, now)) purge_segment(segment, &calls);
   }
 }

@@ -13,7 +13,7 @@ HAK_HIDDEN void hak_purge_bound_mt(void);
  * HAK_PURGE_CALLS madvise calls. Called now and then from slow paths. Keeps errno. _mt */
 HAK_HIDDEN void hak_purge_old_mt(void);
 
-/* Gives back all that is free (force) or all that is older than the delay. Keeps errno. _mt */
+/* Gives back all that is free, the free blocks of spans in use too (force), or all slices older than the delay. Keeps errno. _mt */
 HAK_HIDDEN void hak_purge_all_mt(bool force);
 
 /* Bytes given back by purges and unmappings so far. */

@@ -66,37 +66,17 @@ static hak_heap_t *registry_pop(void) {
   }
 }
 
-/* Puts a heap into the stack unless somebody else did. */
-static void registry_stack(hak_heap_t *heap) {
-  if (!atomic_exchange_explicit(&heap->xstacked, true, memory_order_seq_cst)) registry_push(heap);
-}
-
 void hak_registry_park_mt(hak_heap_t *heap) {
-  /* seq_cst store: release for the next owner (its compare-and-swap acquires), and ordered before the exchange in
-   * registry_stack against hak_registry_adopt_mt, which does the reverse */
+  /* release half: a claimer that sees the heap parked (acquire half of its load) sees all that its thread did with it */
   atomic_store_explicit(&heap->xstate, HAK_HEAP_PARKED, memory_order_seq_cst);
-  registry_stack(heap);
+  registry_push(heap);
 }
-
-bool hak_registry_claim_mt(hak_heap_t *heap) {
-  uint32_t parked = HAK_HEAP_PARKED;
-  return hak_load_relaxed(&heap->xstate) == HAK_HEAP_PARKED && hak_cas_acq_rel(&heap->xstate, &parked, HAK_HEAP_CLAIMED);
-}
-
-/* The heap may have left the stack while it was claimed, so releasing is parking. */
-void hak_registry_release_mt(hak_heap_t *heap) { hak_registry_park_mt(heap); }
 
 hak_heap_t *hak_registry_adopt_mt(void) {
-  hak_heap_t *heap;
-  while ((heap = registry_pop()) != NULL) {
-    uint32_t parked = HAK_HEAP_PARKED;
-    /* It is out of the stack; whoever finds it parked and not stacked puts it back: its claimer when it is done, or
-     * we, if the claimer was done before it could see that. Both see each other: seq_cst on both sides. */
-    atomic_store_explicit(&heap->xstacked, false, memory_order_seq_cst);
-    if (atomic_compare_exchange_strong_explicit(&heap->xstate, &parked, HAK_HEAP_ACTIVE, memory_order_seq_cst,
-                                                memory_order_seq_cst)) {
-      return heap;
-    }
-  }
-  return NULL;
+  hak_heap_t *heap = registry_pop();
+  if (heap == NULL) return NULL;
+  /* Before the first look at xclaim: see guard_is_idle. The fence is for that look, which is not seq_cst. */
+  atomic_store_explicit(&heap->xstate, HAK_HEAP_ACTIVE, memory_order_seq_cst);
+  atomic_thread_fence(memory_order_seq_cst);
+  return heap;
 }

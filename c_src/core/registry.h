@@ -1,11 +1,6 @@
-/* All heaps: their ids, and the stack of those that have no thread. Heaps are made, parked, adopted, claimed; never
- * destroyed, so an id stays good and a heap's memory stays readable for whoever comes late.
- *
- *            start                 thread exit
- *   (new) ----------> ACTIVE <------------------> PARKED <----------> CLAIMED
- *                             adopt                       claim / release
- *
- * Who moves a heap from PARKED to another state by compare-and-swap owns all its non-x fields. */
+/* All heaps: their ids, and the stack of those that have no thread. Heaps are made, parked, adopted; never destroyed, so
+ * an id stays good and a heap's memory stays readable for whoever comes late. What other threads may do for a heap is
+ * settled by its guard (core/guard.h), whether it is parked or not. */
 #ifndef HAK_CORE_REGISTRY_H
 #define HAK_CORE_REGISTRY_H
 
@@ -24,12 +19,9 @@ HAK_HIDDEN uint32_t hak_registry_count_mt(void);
 /* Parks the caller's heap. _mt */
 HAK_HIDDEN void hak_registry_park_mt(hak_heap_t *heap);
 
-/* Makes the most recently parked heap that nobody claims the caller's; NULL when there is none. _mt */
+/* Makes the most recently parked heap the caller's; NULL when there is none. Somebody may still have it claimed: its
+ * guard makes the first slow path wait. _mt */
 HAK_HIDDEN hak_heap_t *hak_registry_adopt_mt(void);
-
-/* Makes a parked heap the caller's for a moment; false when it is not parked. _mt */
-HAK_HIDDEN bool hak_registry_claim_mt(hak_heap_t *heap);
-HAK_HIDDEN void hak_registry_release_mt(hak_heap_t *heap);
 
 /* The lock under which ids are given out; for fork and for one-time initialisation. */
 HAK_HIDDEN extern hak_lock_t hak_registry_lock;

@@ -2,23 +2,37 @@
 
 #include "base/atomic.h"
 #include "base/check.h"
+#include "core/guard.h"
 #include "core/registry.h"
 #include "core/slab.h"
+
+/* The inbox word. Addresses have 48 bits (core/tagmap.h sees to it), so a count of posts fits above. */
+#define REMOTE_COUNT_SHIFT 48
+
+static hak_block_t *remote_first(uint64_t inbox) {
+  return (hak_block_t *)(uintptr_t)(inbox & (((uint64_t)1 << REMOTE_COUNT_SHIFT) - 1));
+}
+
+/* Takes in what was posted to a heap whose owner does not come by, unless it or somebody else is at it. */
+HAK_SLOW_STATIC void remote_help(hak_heap_t *owner) {
+  if (!hak_guard_claim_mt(owner)) return;
+  hak_remote_drain(owner, UINT32_MAX);
+  hak_guard_release_mt(owner);
+}
 
 /* Pushes the chain first .. last. release pairs with the acquire in hak_remote_drain: the owner sees the links and keys,
  * and everything the program did with the blocks before it freed them. */
 static void remote_push_mt(hak_heap_t *owner, hak_block_t *first, hak_block_t *last) {
-  hak_block_t *top = hak_load_relaxed(&owner->xinbox);
+  uint64_t inbox = hak_load_relaxed(&owner->xinbox), posts, mine;
   do {
-    last->next = top;
-  } while (!hak_cas_weak_release(&owner->xinbox, &top, first));
+    last->next = remote_first(inbox);
+    posts = (inbox >> REMOTE_COUNT_SHIFT) + 1; /* counts round after 65536 */
+    mine = posts << REMOTE_COUNT_SHIFT | (uintptr_t)first;
+  } while (!hak_cas_weak_release(&owner->xinbox, &inbox, mine));
 
-  /* A heap without a thread has nobody to come by: then we take the blocks in for it. A heap that is parked right now,
-   * after its last drain and before our push, keeps the chain until somebody posts to it or adopts it. */
-  if (HAK_UNLIKELY(hak_load_relaxed(&owner->xstate) == HAK_HEAP_PARKED) && hak_registry_claim_mt(owner)) {
-    hak_remote_drain(owner, UINT32_MAX);
-    hak_registry_release_mt(owner);
-  }
+  /* Nobody comes by for a parked heap; an owner that has not come for so many posts may be asleep. */
+  bool parked = hak_load_relaxed(&owner->xstate) == HAK_HEAP_PARKED;
+  if (HAK_UNLIKELY(parked || posts % HAK_HELP_POSTS == 0)) remote_help(owner);
 }
 
 static void remote_post(hak_heap_t *heap, hak_ring_t *ring) {
@@ -59,8 +73,8 @@ bool hak_remote_drain(hak_heap_t *heap, uint32_t blocks) {
   bool any = false;
   for (; blocks != 0; blocks--) {
     if (heap->pending == NULL) {
-      if (hak_load_relaxed(&heap->xinbox) == NULL) return any; /* do not write a line that posters read */
-      heap->pending = hak_swap_acquire(&heap->xinbox, NULL);
+      if (hak_load_relaxed(&heap->xinbox) == 0) return any; /* do not write a line that posters write */
+      heap->pending = remote_first(hak_swap_acquire(&heap->xinbox, 0));
     }
     hak_block_t *block = heap->pending;
     heap->pending = block->next;

@@ -20,7 +20,7 @@ HAK_HIDDEN void hak_remote_post_all(hak_heap_t *heap);
 /* Posts one block without a heap of one's own: for a thread that could not get one. _mt */
 HAK_HIDDEN void hak_remote_post_one_mt(hak_block_t *block, uint32_t owner_id);
 
-/* Gives at most `blocks` blocks that others freed to their slabs; the caller owns the heap. True if there were any. */
+/* Gives at most `blocks` blocks that others freed to their slabs; inside the heap's guard. True if there were any. */
 HAK_HIDDEN bool hak_remote_drain(hak_heap_t *heap, uint32_t blocks);
 
 #endif

@@ -8,6 +8,9 @@
 /* How many segments one mapping brings, doubling with use: 4 MiB to 64 MiB. */
 #define SEGMENT_GROWTH_LEVELS 5u
 
+/* All slices but the one with the metadata. */
+#define SEGMENT_ALL_FREE (~(uint64_t)1)
+
 hak_lock_t hak_segment_lock;
 static unsigned segment_growth_level; /* under the lock */
 
@@ -16,6 +19,7 @@ static _Atomic(hak_segment_t *) segment_table[HAK_SEGMENTS_MAX];
 static _Atomic uint32_t segment_xcount;
 static _Atomic int64_t segment_xactive;
 static _Atomic int64_t segment_xdirty;
+static _Atomic size_t segment_xunmapped_bytes;
 
 _Atomic(int64_t) *hak_segment_active_slices(void) { return &segment_xactive; }
 _Atomic(int64_t) *hak_segment_dirty_slices(void) { return &segment_xdirty; }
@@ -78,11 +82,11 @@ static bool segment_grow_locked(void) {
       hak_segment_t *segment = hak_segment_of(base + i * HAK_SEGMENT_BYTES);
       segment->base = base + i * HAK_SEGMENT_BYTES;
       segment->index = count + i;
-      hak_store_relaxed(&segment->xfree, ~(uint64_t)1);
+      hak_store_relaxed(&segment->xfree, SEGMENT_ALL_FREE);
       hak_store_relaxed(&segment_table[count + i], segment);
     }
     hak_store_release(&segment_xcount, count + wanted); /* pairs with hak_segment_count_mt */
-    for (uint32_t i = 0; i < wanted; i++) segment_hint_runs(hak_segment_at_mt(count + i), ~(uint64_t)1);
+    for (uint32_t i = 0; i < wanted; i++) segment_hint_runs(hak_segment_at_mt(count + i), SEGMENT_ALL_FREE);
     if (level + 1 < SEGMENT_GROWTH_LEVELS) segment_growth_level = level + 1;
     return true;
   }
@@ -136,4 +140,30 @@ void hak_segment_return_mt(hak_segment_t *segment, uint64_t run) {
   /* release half: whoever takes these slices sees the tags and dirty bits; seq_cst: first half of the hints' protocol */
   uint64_t free = hak_or_seq(&segment->xfree, run) | run;
   segment_hint_runs(segment, free);
+}
+
+size_t hak_segment_unmap_free_mt(void) {
+  size_t bytes = (HAK_SLICES - 1) * HAK_SLICE_BYTES, total = 0;
+  uint32_t count = hak_segment_count_mt();
+  for (uint32_t i = 0; i < count; i++) {
+    hak_segment_t *segment = hak_segment_at_mt(i);
+    uint64_t all = SEGMENT_ALL_FREE;
+    if (!hak_cas_seq(&segment->xfree, &all, 0)) continue; /* now nobody takes a slice of it any more */
+    hak_tagmap_forget_mt(segment->base + HAK_SLICE_BYTES, HAK_SLICES - 1);
+    if (hak_os_unmap(segment->base + HAK_SLICE_BYTES, bytes)) {
+      (void)hak_sub_relaxed(&segment_xdirty, (int64_t)hak_count_bits(hak_load_relaxed(&segment->xdirty)));
+      (void)hak_add_relaxed(&segment_xunmapped_bytes, bytes);
+      total += bytes;
+    } else { /* a mapping more than the system allows */
+      hak_lock(&hak_segment_lock);
+      hak_check(hak_tagmap_reserve_locked(segment->base + HAK_SLICE_BYTES, HAK_SLICES - 1));
+      hak_unlock(&hak_segment_lock);
+      hak_segment_return_mt(segment, SEGMENT_ALL_FREE);
+    }
+  }
+  return total;
+}
+
+size_t hak_segment_bytes_mt(void) {
+  return hak_segment_count_mt() * HAK_SEGMENT_BYTES - hak_load_relaxed(&segment_xunmapped_bytes);
 }

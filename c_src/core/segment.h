@@ -1,6 +1,6 @@
 /* Segments and their slices: where slabs and spans get memory from, and where it goes when they are empty. Lock-free
- * but for the creation of segments. Segments are never unmapped: their metadata is 2 pages of 4 MiB, and that makes it
- * safe for a thread to come late to any of it; the pages of free slices go back to the system (core/purge.h). */
+ * but for the creation of segments. A segment's metadata, 2 pages of 4 MiB, is never unmapped, so a thread may come
+ * late to any of it; the pages of free slices go back to the system (core/purge.h). */
 #ifndef HAK_CORE_SEGMENT_H
 #define HAK_CORE_SEGMENT_H
 
@@ -18,9 +18,16 @@ HAK_HIDDEN void hak_segment_give_mt(void *base, unsigned slices);
 /* Puts slices back that were taken out of a segment's xfree and not used: their tags and dirty bits are right. _mt */
 HAK_HIDDEN void hak_segment_return_mt(hak_segment_t *segment, uint64_t run);
 
+/* Unmaps the slices of segments of which all are free; their metadata stays. For when the system refuses address space
+ * to somebody else. Returns the bytes. Keeps errno. _mt */
+HAK_HIDDEN size_t hak_segment_unmap_free_mt(void);
+
 /* Segments so far; indices are dense from 0. A segment with an index below it is fully visible (acquire). _mt */
 HAK_HIDDEN uint32_t hak_segment_count_mt(void);
 HAK_HIDDEN hak_segment_t *hak_segment_at_mt(uint32_t index);
+
+/* Address space of all segments. _mt */
+HAK_HIDDEN size_t hak_segment_bytes_mt(void);
 
 /* Bytes of slices in use and of free slices that may be resident; each exact at some moment of the call. */
 HAK_HIDDEN _Atomic(int64_t) *hak_segment_active_slices(void);

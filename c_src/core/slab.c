@@ -1,6 +1,7 @@
 #include "core/slab.h"
 
 #include "base/check.h"
+#include "core/guard.h"
 #include "core/purge.h"
 #include "core/remote.h"
 #include "core/segment.h"
@@ -82,6 +83,7 @@ void hak_slab_give(hak_heap_t *heap, hak_block_t *block) {
   block->next = slab->free;
   slab->free = block;
   slab->free_blocks++;
+  hak_stats_returned(heap, slab->class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID, 1);
   if (HAK_UNLIKELY(slab->free_blocks == slab->carved)) {
     slab_became_empty(heap, slab);
   } else if (slab->free_blocks == 1) {
@@ -144,7 +146,9 @@ hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned tier, unsigned class_numb
     bin->head = block->next;
     bin->room++;
   } else {
+    hak_guard_enter(heap);
     block = slab_refill(heap, class_number, bin);
+    hak_guard_leave(heap);
     if (block == NULL) return NULL;
     hak_stats_refilled(heap, tier, (uint64_t)(hak_slab_classes[class_number].bin_room - bin->room + 1));
   }

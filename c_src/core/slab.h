@@ -5,15 +5,15 @@
  *   bin (TLS)  ----- one block, O(1) ---------> slab.free     when the bin is full
  *
  * A heap's slabs of a class that can serve form a ring, those with free blocks in front of those that can only be
- * carved; a slab that can do neither is in no list until a block of it comes back. All functions belong to the heap's
- * owner: the thread it is attached to, or who claimed it. */
+ * carved; a slab that can do neither is in no list until a block of it comes back. All functions but
+ * hak_slab_alloc want the heap's guard (core/guard.h) entered by its owner or claimed. */
 #ifndef HAK_CORE_SLAB_H
 #define HAK_CORE_SLAB_H
 
 #include "core/types.h"
 
-/* A block of the class from the thread's bin, filled first when it is empty; NULL when there is no memory. `tier` is
- * counted. */
+/* A block of the class from the calling thread's bin, filled first when it is empty; NULL when there is no memory.
+ * `tier` is counted. Enters the guard. */
 HAK_HIDDEN hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned tier, unsigned class_number);
 
 /* Gives a block, whose key is set, to the free list of its slab; an empty slab is kept as spare or released. */

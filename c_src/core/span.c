@@ -175,3 +175,33 @@ uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays
   for (uint32_t i = 0; i < magazine->count; i++) magazine->slots[i] = magazine->slots[i + blocks];
   return strayed;
 }
+
+/* Purges the whole pages of the blocks `first` .. `first + blocks` of a span that the caller took. */
+static size_t span_purge_run(hak_cell_t *cell, const hak_span_class_t *info, unsigned first, unsigned blocks) {
+  size_t page = hak_os_page_bytes();
+  uintptr_t base = (uintptr_t)cell->span.base + (size_t)first * info->block_bytes;
+  uintptr_t from = hak_align_up(base, page);
+  uintptr_t to = hak_align_down(base + (size_t)blocks * info->block_bytes, page);
+  if (from >= to || !hak_os_purge((void *)from, to - from)) return 0;
+  if (info->block_bytes % page == 0) (void)hak_or_relaxed(&cell->span.xzero, hak_low_mask(blocks) << first);
+  return to - from;
+}
+
+size_t hak_span_purge_mt(hak_segment_t *segment) {
+  size_t bytes = 0;
+  for (uint64_t spans = hak_load_acquire(&segment->xspans); spans != 0; spans &= spans - 1) {
+    hak_cell_t *cell = &segment->cell[hak_lowest_bit(spans)];
+    uint64_t taken = hak_and_seq(&cell->xmask, 0);
+    if (taken == 0) continue;
+    const hak_span_class_t *info = &hak_span_classes[hak_load_relaxed(&cell->xclass)];
+    for (uint64_t dirty = taken & ~hak_load_relaxed(&cell->span.xzero); dirty != 0;) {
+      unsigned first = hak_lowest_bit(dirty);
+      uint64_t beyond = ~(dirty >> first);
+      unsigned blocks = beyond == 0 ? 64 : hak_lowest_bit(beyond);
+      bytes += span_purge_run(cell, info, first, blocks);
+      dirty &= ~(hak_low_mask(blocks) << first);
+    }
+    span_give(cell, taken);
+  }
+  return bytes;
+}

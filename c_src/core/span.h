@@ -21,6 +21,10 @@ HAK_HIDDEN uint32_t hak_span_refill(hak_heap_t *heap, unsigned class_number, hak
  * has room for `blocks` of them, and their number is returned. A block that is free already ends the process. */
 HAK_HIDDEN uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays);
 
+/* Gives the pages of free blocks of a segment's spans back to the system, block by block; what they held becomes zero.
+ * Meanwhile nobody finds these blocks. Returns the bytes. Keeps errno. */
+HAK_HIDDEN size_t hak_span_purge_mt(hak_segment_t *segment);
+
 /* The number of the block that begins at p, or -1 if none does. `tag` is that of p's slice. */
 HAK_FAST int hak_span_block_number(const void *p, uint32_t tag) {
   const hak_span_class_t *info = &hak_span_classes[hak_tag_class(tag)];

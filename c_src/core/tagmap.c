@@ -57,3 +57,11 @@ void hak_tagmap_set(const void *slice_base, uint32_t tag) {
   hak_check(place != NULL);
   hak_store_relaxed(place, slice << 32 | tag);
 }
+
+void hak_tagmap_forget_mt(const void *base, unsigned slices) {
+  for (uint64_t slice = tagmap_slice(base); slices != 0; slices--, slice++) {
+    _Atomic uint64_t *place = tagmap_place(slice);
+    hak_check(place != NULL);
+    hak_store_relaxed(place, 0);
+  }
+}

@@ -50,6 +50,9 @@ HAK_HIDDEN bool hak_tagmap_reserve_locked(const void *base, unsigned slices);
 /* Sets the tag of one slice that the caller owns. */
 HAK_HIDDEN void hak_tagmap_set(const void *slice_base, uint32_t tag);
 
+/* Undoes hak_tagmap_reserve_locked for slices that the caller owns. _mt */
+HAK_HIDDEN void hak_tagmap_forget_mt(const void *base, unsigned slices);
+
 HAK_FAST uint32_t hak_tag_of_slab(uint32_t heap_id, unsigned class_number) {
   return heap_id << HAK_TAG_HEAP_SHIFT | class_number * (uint32_t)sizeof(hak_bin_t);
 }

@@ -55,6 +55,7 @@ typedef struct hak_magazine {
 typedef struct hak_tls {
   uint64_t self; /* the tag bits of this thread's heap; 0 without a heap, which no slab has */
   hak_heap_t *heap;
+  bool exited; /* its heap was parked at the thread's end: what still comes borrows one for each call */
   hak_bin_t bin[HAK_SLAB_CLASSES];
   hak_magazine_t pool[HAK_POOL_CLASSES];
 } hak_tls_t;
@@ -123,23 +124,24 @@ typedef struct hak_tier_counters {
 
 #define HAK_TIERS 5
 
-enum { HAK_HEAP_ACTIVE, HAK_HEAP_PARKED, HAK_HEAP_CLAIMED };
+enum { HAK_HEAP_ACTIVE, HAK_HEAP_PARKED };
 
-/* Owner: the thread it is attached to, or whoever claimed it while it was parked (see docs/concurrency.md). */
+/* Owner: the thread it is attached to. `pending`, `spare`, `slabs` and the slabs themselves: that thread or a claimer,
+ * between the steps of the guard (core/guard.h). */
 struct hak_heap {
   /* A line of its own: written by every thread that posts, read by the owner when it runs out of blocks. */
-  HAK_LINE_ALIGNED _Atomic(hak_block_t *) xinbox;
+  HAK_LINE_ALIGNED _Atomic uint64_t xinbox; /* posts since it was last taken << 48 | address of the first block */
 
   HAK_LINE_ALIGNED _Atomic uint32_t xstate; /* HAK_HEAP_* */
   _Atomic uint32_t xnext_parked;            /* id of the heap below in the stack of parked heaps; 0 ends it */
-  _Atomic bool xstacked;                    /* whether it is in that stack */
+  _Atomic uint32_t xclaim;                  /* the guard: whether another thread is at work on the slabs; */
 
-  HAK_LINE_ALIGNED uint32_t id; /* constant */
-  uint32_t slow_calls;          /* for what is to happen every so many slow paths */
-  _Atomic bool xin_slow;        /* whether the owner is changing the structures below; what a forked child asks */
-  hak_tls_t *tls;               /* of the thread it is attached to; NULL while parked */
-  hak_block_t *pending;         /* taken from the inbox and not yet given to the slabs */
-  hak_slab_t *spare;            /* an empty slab kept for the next class that wants one */
+  HAK_LINE_ALIGNED _Atomic bool xbusy; /* and whether the owner is */
+  uint32_t id;                         /* constant */
+  uint32_t slow_calls;                 /* for what is to happen every so many slow paths */
+  hak_tls_t *tls;                      /* of the thread it is attached to; NULL while parked */
+  hak_block_t *pending;                /* taken from the inbox and not yet given to the slabs */
+  hak_slab_t *spare;                   /* an empty slab kept for the next class that wants one */
   hak_slab_t *slabs[HAK_SLAB_CLASSES]; /* slabs with free or uncarved blocks; the first is carved */
   hak_ring_t ring[HAK_RINGS];
   hak_tier_counters_t tier[HAK_TIERS];

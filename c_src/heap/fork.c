@@ -1,27 +1,48 @@
 #include "heap/fork.h"
 
+#include <string.h>
+
+#include "base/atomic.h"
+#include "core/guard.h"
 #include "core/registry.h"
 #include "core/segment.h"
+#include "heap/heap.h"
 #include "os/os.h"
 #include "tier/mmap.h"
 
-/* No other path takes two of these, so any order is free of deadlock. */
-static hak_lock_t *const fork_locks[] = {&hak_registry_lock, &hak_segment_lock, &hak_mmap_lock};
-#define FORK_LOCKS (sizeof(fork_locks) / sizeof(fork_locks[0]))
+/* Taken in this order; no other path takes two of them, or one of them in a guard but the segment lock, which comes
+ * after the guards. */
+static bool fork_heaps_are_still; /* between prepare and the other two, under the registry lock */
 
 static void fork_prepare(void) {
-  for (unsigned i = 0; i < FORK_LOCKS; i++) hak_lock(fork_locks[i]);
+  hak_lock(&hak_registry_lock); /* no heap is made from here on */
+  fork_heaps_are_still = hak_guard_claim_all_mt();
+  hak_lock(&hak_segment_lock);
+  hak_lock(&hak_mmap_lock);
 }
 
 static void fork_parent(void) {
-  for (unsigned i = 0; i < FORK_LOCKS; i++) hak_unlock(fork_locks[i]);
+  hak_unlock(&hak_mmap_lock);
+  hak_unlock(&hak_segment_lock);
+  hak_guard_release_all_mt();
+  hak_unlock(&hak_registry_lock);
 }
 
-/* The forking thread goes on with its heap. The heaps of the others stay as they are: nobody can say whether one was
- * being changed at the moment of the fork, so none is adopted; what the child frees of their blocks waits in their
- * inboxes. */
+/* The other threads do not exist here. Their heaps are parked, for the child's threads to adopt. What was in their bins,
+ * magazines and rings is lost: those are changed without a guard, so they may be torn. */
 static void fork_child(void) {
-  for (unsigned i = 0; i < FORK_LOCKS; i++) hak_lock_reset(fork_locks[i]);
+  hak_lock_reset(&hak_mmap_lock);
+  hak_lock_reset(&hak_segment_lock);
+  uint32_t count = hak_registry_count_mt();
+  for (uint32_t id = 1; id <= count && fork_heaps_are_still; id++) {
+    hak_heap_t *heap = hak_registry_heap(id);
+    if (heap == hak_tls.heap || hak_load_relaxed(&heap->xstate) != HAK_HEAP_ACTIVE) continue;
+    memset(heap->ring, 0, sizeof(heap->ring));
+    heap->tls = NULL;
+    hak_registry_park_mt(heap);
+  }
+  hak_guard_release_all_mt();
+  hak_lock_reset(&hak_registry_lock);
 }
 
 void hak_fork_hook(void) { hak_os_at_fork(fork_prepare, fork_parent, fork_child); }

@@ -2,6 +2,7 @@
 
 #include "base/atomic.h"
 #include "base/check.h"
+#include "core/guard.h"
 #include "core/options.h"
 #include "core/purge.h"
 #include "core/registry.h"
@@ -59,28 +60,41 @@ static void heap_attach(hak_heap_t *heap) {
   tls->heap = heap;
 }
 
-static void heap_on_thread_exit(void *argument) {
-  hak_heap_t *heap = argument;
-  if (heap == NULL || hak_tls.heap != heap) return;
+/* Disconnects the calling thread from its heap, which is then anybody's. */
+static void heap_detach(hak_heap_t *heap) {
   hak_heap_flush(heap);
-  hak_tls = (hak_tls_t){0}; /* what runs after us and allocates starts a heap again */
+  hak_tls = (hak_tls_t){.exited = true};
   heap->tls = NULL;
   hak_registry_park_mt(heap);
 }
 
-hak_heap_t *hak_heap_start(void) {
+static void heap_on_thread_exit(void *argument) {
+  if (argument != NULL && hak_tls.heap == argument) heap_detach(argument);
+}
+
+static hak_heap_t *heap_adopt_or_create(void) {
   /* acquire pairs with the release in heap_start_process: the options are complete */
   if (!hak_load_acquire(&heap_xprocess_started)) heap_start_process();
   hak_heap_t *heap = hak_registry_adopt_mt();
   if (heap == NULL) heap = hak_registry_create_mt();
+  if (heap != NULL) heap_attach(heap);
+  return heap;
+}
+
+hak_heap_t *hak_heap_start(void) {
+  if (hak_tls.exited) return NULL; /* there is no second call at the thread's end: see hak_heap_borrow */
+  hak_heap_t *heap = heap_adopt_or_create();
   if (heap == NULL) return NULL;
-  heap_attach(heap);
   /* From here on allocation works; what follows may allocate. */
   static _Atomic bool xfork_hooked;
   if (!atomic_exchange_explicit(&xfork_hooked, true, memory_order_relaxed)) hak_fork_hook();
   (void)hak_os_at_thread_exit(heap_on_thread_exit, heap); /* without room for it the heap is lost with the thread */
   return heap;
 }
+
+hak_heap_t *hak_heap_borrow(void) { return hak_tls.exited ? heap_adopt_or_create() : NULL; }
+
+void hak_heap_return(hak_heap_t *heap) { heap_detach(heap); }
 
 void hak_heap_tick(hak_heap_t *heap) {
   if (HAK_LIKELY(++heap->slow_calls % HEAP_TICK_CALLS != 0)) return;
@@ -102,20 +116,22 @@ static void heap_flush_magazine(hak_heap_t *heap, unsigned tier, hak_magazine_t 
 
 void hak_heap_flush(hak_heap_t *heap) {
   hak_remote_post_all(heap);
+  hak_guard_enter(heap);
   hak_remote_drain(heap, UINT32_MAX);
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) hak_slab_flush_bin(heap, c);
   hak_slab_release_spare(heap);
+  hak_guard_leave(heap);
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_POOL, &heap->tls->pool[c]);
   for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_ACE, &heap->ace[c]);
 }
 
-void hak_heap_collect_parked_mt(void) {
+void hak_heap_collect_others_mt(void) {
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) {
     hak_heap_t *heap = hak_registry_heap(id);
-    if (!hak_registry_claim_mt(heap)) continue;
+    if (heap == hak_tls.heap || !hak_guard_claim_mt(heap)) continue;
     hak_remote_drain(heap, UINT32_MAX);
     hak_slab_release_spare(heap);
-    hak_registry_release_mt(heap);
+    hak_guard_release_mt(heap);
   }
 }

@@ -7,8 +7,13 @@
 /* Static TLS, initial-exec: one load from a segment register, also in a library opened at run time. */
 HAK_HIDDEN extern _Thread_local hak_tls_t hak_tls __attribute__((tls_model("initial-exec")));
 
-/* The calling thread's heap, adopted or made when it has none; NULL without memory. */
+/* The calling thread's heap, adopted or made when it has none; NULL without memory, and in a thread whose heap was
+ * parked because it ends: destructors of other libraries may still allocate and free there. */
 HAK_SLOW hak_heap_t *hak_heap_start(void);
+
+/* A heap for one allocation in such a thread, to be returned right after; NULL in others and without memory. */
+HAK_SLOW hak_heap_t *hak_heap_borrow(void);
+HAK_SLOW void hak_heap_return(hak_heap_t *heap);
 
 HAK_FAST hak_heap_t *hak_heap_get(void) {
   hak_heap_t *heap = hak_tls.heap;
@@ -24,7 +29,8 @@ HAK_HIDDEN void hak_heap_flush(hak_heap_t *heap);
 /* Frees what a spill found not to be in a span (core/span.h): blocks of the mmap tier, or the process ends. */
 HAK_SLOW void hak_heap_free_strays(void **strays, uint32_t count);
 
-/* Takes in what was freed to heaps without a thread, and releases their empty slabs. _mt */
-HAK_HIDDEN void hak_heap_collect_parked_mt(void);
+/* Takes in what was freed to the heaps of other threads, where they are not at it themselves, and releases their empty
+ * slabs. _mt */
+HAK_HIDDEN void hak_heap_collect_others_mt(void);
 
 #endif

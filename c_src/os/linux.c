@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -142,7 +143,7 @@ bool hak_os_at_thread_exit(void (*on_exit)(void *), void *argument) {
       made = pthread_key_create(&os_exit_key, on_exit) == 0 ? 2 : 3;
       hak_store_release(&os_xexit_key_made, made);
     } else { /* somebody else makes it: a handful of instructions, once a process */
-      while ((made = hak_load_acquire(&os_xexit_key_made)) < 2) sched_yield();
+      while ((made = hak_load_acquire(&os_xexit_key_made)) < 2) hak_os_yield();
     }
   }
   return made == 2 && pthread_setspecific(os_exit_key, argument) == 0;
@@ -160,17 +161,43 @@ static void os_futex(_Atomic uint32_t *word, int operation, uint32_t value) {
   errno = saved;
 }
 
+void hak_os_wait(_Atomic uint32_t *word, uint32_t value) { os_futex(word, FUTEX_WAIT, value); }
+void hak_os_wake(_Atomic uint32_t *word) { os_futex(word, FUTEX_WAKE, 1); }
+void hak_os_yield(void) { sched_yield(); }
+
+/* ---- Asymmetric barrier: membarrier(2), Linux 4.14 ---- */
+
+static int os_membarrier(int command) {
+  int saved = errno;
+  int result = (int)syscall(SYS_membarrier, command, 0, 0);
+  errno = saved;
+  return result;
+}
+
+bool hak_os_barrier_all_threads(void) {
+  static _Atomic bool xregistered, xrefused; /* registering twice does no harm */
+  if (hak_load_relaxed(&xrefused)) return false;
+  if (!hak_load_relaxed(&xregistered)) {
+    if (os_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0) {
+      hak_store_relaxed(&xrefused, true);
+      return false;
+    }
+    hak_store_relaxed(&xregistered, true);
+  }
+  return os_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
+}
+
 void hak_lock(hak_lock_t *lock) {
   /* acquire pairs with the release in hak_unlock: what the last holder wrote is visible */
   for (unsigned spin = 0; spin < 64; spin++) {
     uint32_t expected = 0;
     if (hak_cas_weak_acquire(&lock->xstate, &expected, 1)) return;
   }
-  while (hak_swap_acquire(&lock->xstate, 2) != 0) os_futex(&lock->xstate, FUTEX_WAIT, 2);
+  while (hak_swap_acquire(&lock->xstate, 2) != 0) hak_os_wait(&lock->xstate, 2);
 }
 
 void hak_unlock(hak_lock_t *lock) {
-  if (hak_swap_release(&lock->xstate, 0) == 2) os_futex(&lock->xstate, FUTEX_WAKE, 1);
+  if (hak_swap_release(&lock->xstate, 0) == 2) hak_os_wake(&lock->xstate);
 }
 
 void hak_lock_reset(hak_lock_t *lock) { hak_store_relaxed(&lock->xstate, 0); }

@@ -50,6 +50,17 @@ typedef struct hak_lock {
 HAK_HIDDEN void hak_lock(hak_lock_t *lock);
 HAK_HIDDEN void hak_unlock(hak_lock_t *lock);
 
+/* Sleeps while *word == value, or not at all; the caller looks again. Wakes one sleeper. Keep errno. */
+HAK_HIDDEN void hak_os_wait(_Atomic uint32_t *word, uint32_t value);
+HAK_HIDDEN void hak_os_wake(_Atomic uint32_t *word);
+
+/* Lets other threads run. */
+HAK_HIDDEN void hak_os_yield(void);
+
+/* Returns after every running thread of the process has passed a full memory barrier. False, and then always, when the
+ * kernel cannot do that. Keeps errno. */
+HAK_HIDDEN bool hak_os_barrier_all_threads(void);
+
 /* Makes the lock free whoever held it: for the child of a fork only. */
 HAK_HIDDEN void hak_lock_reset(hak_lock_t *lock);
 

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "core/options.h"
 #include "core/purge.h"
+#include "core/segment.h"
 #include "tier/mmap_cache.h"
 
 #define MMAP_TABLE_MIN ((size_t)256)
@@ -128,9 +129,10 @@ void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed) {
   if (base != NULL || !room) return base != NULL ? base : mmap_out_of_memory(bytes);
 
   base = hak_os_map_aligned(bytes, alignment);
-  if (base == NULL) { /* what the cache holds may be what is missing */
+  if (base == NULL) { /* what the cache or free segments hold may be what is missing */
     mmap_trim(true);
     base = hak_os_map_aligned(bytes, alignment);
+    if (base == NULL && hak_segment_unmap_free_mt() != 0) base = hak_os_map_aligned(bytes, alignment);
   }
   if (base == NULL) return mmap_out_of_memory(bytes);
   hak_lock(&hak_mmap_lock);
