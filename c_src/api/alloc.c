@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/segment.h"
 #include "core/stats.h"
 #include "hakmem.h"
 #include "heap/heap.h"
@@ -52,6 +53,20 @@ HAK_SLOW_STATIC uintptr_t alloc_failed(size_t size, const void *site) {
   return 0;
 }
 
+/* A slot from the first tier that can serve, of those on segments. */
+static uintptr_t alloc_walk(hak_heap_t *heap, unsigned first, size_t size) {
+  uint64_t failures = hak_segment_failures_mt();
+  for (unsigned tier = first; tier < HAK_AT_MMAP; tier++) {
+    uintptr_t slot = alloc_from_tier(tier, heap, size);
+    if (HAK_LIKELY(slot != 0)) return slot;
+    hak_count(&heap->tier[tier].fell_through, 1);
+  }
+  /* If it was memory that was missing, free mappings of the last tier may be it; small blocks had better not take those
+   * page by page. */
+  if (failures == hak_segment_failures_mt() || !hak_mmap_collect_mt(true)) return 0;
+  return alloc_from_tier(first, heap, size);
+}
+
 __attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site) {
   if (HAK_UNLIKELY(size > PTRDIFF_MAX)) return alloc_failed(size, site);
   hak_heap_t *heap = hak_heap_get(), *borrowed = NULL;
@@ -60,10 +75,7 @@ __attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site
   uintptr_t slot = 0;
   if (HAK_LIKELY(heap != NULL)) { /* without a heap only the last tier can serve */
     hak_heap_tick(heap);
-    for (unsigned tier = first; tier < HAK_AT_MMAP && slot == 0; tier++) {
-      slot = alloc_from_tier(tier, heap, size);
-      if (HAK_UNLIKELY(slot == 0)) hak_count(&heap->tier[tier].fell_through, 1);
-    }
+    slot = alloc_walk(heap, first, size);
   }
   if (HAK_UNLIKELY(borrowed != NULL)) hak_heap_return(borrowed);
   if (HAK_LIKELY(slot != 0)) return slot;

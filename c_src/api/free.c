@@ -61,6 +61,18 @@ static void free_to_magazine(void *p, unsigned class_number) {
   if (HAK_UNLIKELY(strayed != 0)) hak_heap_free_strays(strays, strayed);
 }
 
+/* Whether the thread's own magazine holds the block: a double free after the program wrote over the block's key. */
+static bool free_is_cached(const void *p, unsigned class_number) {
+  const hak_heap_t *heap = hak_tls.heap;
+  if (heap == NULL) return false;
+  const hak_magazine_t *magazine = class_number < HAK_POOL_CLASSES ? &hak_tls.pool[class_number]
+                                                                   : &heap->ace[class_number - HAK_POOL_CLASSES];
+  for (uint32_t i = 0; i < magazine->count; i++) {
+    if ((magazine->slots[i] & ~HAK_SLOT_ZERO) == (uintptr_t)p) return true;
+  }
+  return false;
+}
+
 /* Everything that is not a hit; `function` is what the caller called. */
 static __attribute__((noinline)) void free_other(void *p, const char *function) {
   if (p == NULL) return;
@@ -71,6 +83,7 @@ static __attribute__((noinline)) void free_other(void *p, const char *function) 
   } else if (hak_tag_is_slab(tag)) {
     free_to_heap(p, hak_tag_heap_id(tag), info.bytes);
   } else {
+    if (HAK_UNLIKELY(free_is_cached(p, hak_tag_class(tag)))) hak_fatal(function, HAK_BAD_DOUBLE_FREE, p);
     ((hak_block_t *)p)->key = hak_freed_key(p);
     free_to_magazine(p, hak_tag_class(tag));
   }
@@ -88,6 +101,8 @@ HAK_FAST bool free_hits_magazine(hak_tls_t *tls, void *p, uint64_t tag) {
   hak_block_t *block = p;
   uintptr_t key = hak_freed_key(block);
   if (HAK_UNLIKELY(block->key == key)) return false;
+  /* The youngest block once more: noticed even if the program wrote over its key. */
+  if (count != 0 && HAK_UNLIKELY((magazine->slots[count - 1] & ~HAK_SLOT_ZERO) == (uintptr_t)p)) return false;
   block->key = key;
   magazine->slots[count] = (uintptr_t)p;
   magazine->count = count + 1;

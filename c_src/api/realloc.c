@@ -43,13 +43,14 @@ void *hak_realloc_aligned_sized(void *p, size_t alignment, size_t old_size, size
   }
   if (old_bytes > HAK_ACE_MAX && new_bytes > HAK_ACE_MAX) {
     if (alignment > HAK_SLICE_BYTES && new_size <= old_size) return p; /* its mapping may be smaller than a class */
-    if (alignment <= hak_os_page_bytes() && new_size <= PTRDIFF_MAX) {
-      hak_block_check(p, "hak_realloc_aligned_sized");
+    bool remaps = alignment <= hak_os_page_bytes() && new_size <= PTRDIFF_MAX;
+    if (remaps && hak_block_check(p, "hak_realloc_aligned_sized").tier == HAK_TIER_MMAP) {
       void *resized = hak_mmap_resize_mt(p, new_size);
       if (resized != NULL) return resized;
     }
   } else if (new_bytes <= HAK_ACE_MAX && hak_good_size(old_bytes) == hak_good_size(new_bytes)) {
     return p;
   }
+  hak_block_check(p, "hak_realloc_aligned_sized");
   return realloc_move(p, old_size, alignment, new_size);
 }

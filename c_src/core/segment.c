@@ -20,6 +20,7 @@ static _Atomic uint32_t segment_xcount;
 static _Atomic int64_t segment_xactive;
 static _Atomic int64_t segment_xdirty;
 static _Atomic size_t segment_xunmapped_bytes;
+static _Atomic uint64_t segment_xfailures;
 
 _Atomic(int64_t) *hak_segment_active_slices(void) { return &segment_xactive; }
 _Atomic(int64_t) *hak_segment_dirty_slices(void) { return &segment_xdirty; }
@@ -121,9 +122,14 @@ void *hak_segment_take_mt(unsigned slices, bool *zeroed) {
     /* If others grew meanwhile, their segments are searched before more is mapped. */
     bool more = hak_segment_count_mt() != seen || segment_grow_locked();
     hak_unlock(&hak_segment_lock);
-    if (!more) return segment_search(slices, zeroed);
+    if (more) continue;
+    base = segment_search(slices, zeroed); /* others may have given some back meanwhile */
+    if (base == NULL) (void)hak_add_relaxed(&segment_xfailures, 1);
+    return base;
   }
 }
+
+uint64_t hak_segment_failures_mt(void) { return hak_load_relaxed(&segment_xfailures); }
 
 void hak_segment_give_mt(void *base, unsigned slices) {
   hak_segment_t *segment = hak_segment_of(base);

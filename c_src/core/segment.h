@@ -12,6 +12,9 @@
  * is known to be zero. The caller owns the run's tags and cells. NULL when the system has no more memory. _mt */
 HAK_HIDDEN void *hak_segment_take_mt(unsigned slices, bool *zeroed);
 
+/* How often hak_segment_take_mt returned NULL so far. _mt */
+HAK_HIDDEN uint64_t hak_segment_failures_mt(void);
+
 /* Gives a run back. Its tags become "freed". Keeps errno. _mt */
 HAK_HIDDEN void hak_segment_give_mt(void *base, unsigned slices);
 

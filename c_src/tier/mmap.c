@@ -92,8 +92,8 @@ static void mmap_unmap(hak_extent_t extent) {
   (void)hak_add_relaxed(hak_purge_bytes(), extent.bytes);
 }
 
-/* Unmaps what is over the bounds, a few extents at most. Without the lock. */
-static void mmap_trim(bool everything) {
+/* Unmaps what is over the bounds, a few extents at most, and returns whether there was any. Without the lock. */
+static bool mmap_trim(bool everything) {
   uint64_t now = hak_os_now_ms(), delay = (uint64_t)hak_options.purge_delay_ms;
   for (unsigned n = 0; everything || n < MMAP_EVICT_MAX; n++) {
     hak_lock(&hak_mmap_lock);
@@ -101,9 +101,10 @@ static void mmap_trim(bool everything) {
     if (bound < mmap_live_bytes / 2) bound = mmap_live_bytes / 2;
     hak_extent_t extent = hak_mmap_cache_evict_locked(everything ? 0 : bound, now > delay ? now - delay : 0);
     hak_unlock(&hak_mmap_lock);
-    if (extent.bytes == 0) return;
+    if (extent.bytes == 0) return n != 0;
     mmap_unmap(extent);
   }
+  return true;
 }
 
 static void *mmap_out_of_memory(size_t bytes) {
@@ -217,7 +218,7 @@ const char *hak_mmap_explain_mt(const void *p) {
   return what;
 }
 
-void hak_mmap_collect_mt(bool force) { mmap_trim(force); }
+bool hak_mmap_collect_mt(bool force) { return mmap_trim(force); }
 
 void hak_mmap_stats_mt(uint64_t *live_bytes, uint64_t *cached_bytes, uint64_t *served, uint64_t *returned) {
   hak_lock(&hak_mmap_lock);

@@ -23,8 +23,8 @@ HAK_HIDDEN void *hak_mmap_resize_mt(void *p, size_t bytes);
 /* What is wrong with p, of which no live block begins: one of HAK_BAD_*. */
 HAK_SLOW const char *hak_mmap_explain_mt(const void *p);
 
-/* Unmaps the cached mappings: all, or those older than the purge delay. Keeps errno. */
-HAK_HIDDEN void hak_mmap_collect_mt(bool force);
+/* Unmaps the cached mappings: all, or those older than the purge delay. Returns whether there were any. Keeps errno. */
+HAK_HIDDEN bool hak_mmap_collect_mt(bool force);
 
 /* Live and cached bytes, and the number of blocks ever handed out, taken from and given back to it. */
 HAK_HIDDEN void hak_mmap_stats_mt(uint64_t *live_bytes, uint64_t *cached_bytes, uint64_t *served, uint64_t *returned);
