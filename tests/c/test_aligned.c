@@ -35,9 +35,26 @@ static void every_alignment_and_size(void **state) {
   (void)state;
   size_t turn = 0;
   for (size_t alignment = 1; alignment <= LARGEST_ALIGNMENT; alignment *= 2) {
-    const size_t sizes[] = {0,           1,           8,           16,         24,          100,        TINY_LIMIT,
-                            TINY_LIMIT + 1, MID_LIMIT, MID_LIMIT + 1, POOL_LIMIT, POOL_LIMIT + 1, ACE_LIMIT, ACE_LIMIT + 1,
-                            5 * MIB,     alignment / 2, alignment - 1, alignment, alignment + 1, 3 * alignment};
+    const size_t sizes[] = {0,
+                            1,
+                            8,
+                            16,
+                            24,
+                            100,
+                            TINY_LIMIT,
+                            TINY_LIMIT + 1,
+                            MID_LIMIT,
+                            MID_LIMIT + 1,
+                            POOL_LIMIT,
+                            POOL_LIMIT + 1,
+                            ACE_LIMIT,
+                            ACE_LIMIT + 1,
+                            5 * MIB,
+                            alignment / 2,
+                            alignment - 1,
+                            alignment,
+                            alignment + 1,
+                            3 * alignment};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
       if (sizes[i] > 64 * MIB) {
         continue;
@@ -172,7 +189,8 @@ static void posix_memalign_as_posix_says(void **state) {
 
 static void realloc_aligned_sized_keeps_alignment_and_content(void **state) {
   (void)state;
-  static const size_t sizes[] = {1, 200, 1000, 5000, 9000, 52000, 60000, 700000, 3000000, 5000000, 2000, 100, 70000, 10};
+  static const size_t sizes[] = {1,      200,     1000,    5000, 9000, 52000, 60000,
+                                 700000, 3000000, 5000000, 2000, 100,  70000, 10};
   for (size_t alignment = 1; alignment <= 4 * MIB; alignment *= 4) {
     size_t size = 64;
     unsigned char *block = hak_aligned_alloc(alignment, size);

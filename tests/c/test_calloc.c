@@ -13,9 +13,7 @@ static void check_zero(const void *block, size_t size, const char *when) {
 }
 
 /* The next class; above 2 MiB, where a class is a page, in larger steps. */
-static size_t next_size(size_t size) {
-  return size > ACE_LIMIT ? size + 300001 : hak_good_size(size) + 1;
-}
+static size_t next_size(size_t size) { return size > ACE_LIMIT ? size + 300001 : hak_good_size(size) + 1; }
 
 /* Every class: dirty some blocks to the end, free them in one of three orders, and ask again. */
 static void zero_after_dirty_reuse(void **state) {
@@ -104,10 +102,15 @@ static void zero_after_realloc(void **state) {
 
 static void overflow_is_enomem(void **state) {
   (void)state;
-  static const size_t pairs[][2] = {{SIZE_MAX, 2},          {2, SIZE_MAX},           {SIZE_MAX / 2 + 1, 2},
-                                    {SIZE_MAX / 16 + 1, 16}, {(size_t)1 << 32, (size_t)1 << 32},
-                                    {SIZE_MAX, SIZE_MAX},   {((size_t)1 << 33) + 1, (size_t)1 << 31},
-                                    {PTRDIFF_MAX, 2},       {1, (size_t)PTRDIFF_MAX + 1},
+  static const size_t pairs[][2] = {{SIZE_MAX, 2},
+                                    {2, SIZE_MAX},
+                                    {SIZE_MAX / 2 + 1, 2},
+                                    {SIZE_MAX / 16 + 1, 16},
+                                    {(size_t)1 << 32, (size_t)1 << 32},
+                                    {SIZE_MAX, SIZE_MAX},
+                                    {((size_t)1 << 33) + 1, (size_t)1 << 31},
+                                    {PTRDIFF_MAX, 2},
+                                    {1, (size_t)PTRDIFF_MAX + 1},
                                     {SIZE_MAX, 1}};
   for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
     size_t count = opaque_size(pairs[i][0]);

@@ -125,9 +125,9 @@ static void failures_set_enomem(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(free_keeps_errno),         cmocka_unit_test(free_of_null_keeps_errno),
-      cmocka_unit_test(remote_free_keeps_errno),  cmocka_unit_test(aligned_frees_keep_errno),
-      cmocka_unit_test(questions_keep_errno),     cmocka_unit_test(failures_set_enomem),
+      cmocka_unit_test(free_keeps_errno),        cmocka_unit_test(free_of_null_keeps_errno),
+      cmocka_unit_test(remote_free_keeps_errno), cmocka_unit_test(aligned_frees_keep_errno),
+      cmocka_unit_test(questions_keep_errno),    cmocka_unit_test(failures_set_enomem),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

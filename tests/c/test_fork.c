@@ -157,11 +157,11 @@ static void with_background(void *(*run)(void *), void (*then)(void)) {
 }
 
 /* TSan does not follow a child of many threads that starts threads of its own. */
-static void from_main(void) { fork_and_check(test_work(100), !TEST_TSAN); }
+static void from_main(void) { fork_and_check(test_work(40), !TEST_TSAN); }
 
 static void *fork_in_thread(void *argument) {
   (void)argument;
-  fork_and_check(test_work(100), !TEST_TSAN);
+  fork_and_check(test_work(40), !TEST_TSAN);
   return NULL;
 }
 

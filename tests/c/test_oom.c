@@ -65,7 +65,8 @@ static void everything_fails_politely(link_t *block, size_t size) {
   CHECK(hak_aligned_zalloc(64, huge) == NULL && errno == ENOMEM, "aligned_zalloc, errno %d", errno);
   errno = 0;
   void *out = &huge;
-  CHECK(hak_posix_memalign(&out, 4096, huge) == ENOMEM && errno == 0 && out == &huge, "posix_memalign, errno %d", errno);
+  CHECK(hak_posix_memalign(&out, 4096, huge) == ENOMEM && errno == 0 && out == &huge, "posix_memalign, errno %d",
+        errno);
   errno = 0;
   CHECK(hak_realloc(block, huge) == NULL && errno == ENOMEM, "realloc, errno %d", errno);
   CHECK(hak_usable_size(block) >= size, "usable %zu", hak_usable_size(block));
@@ -100,7 +101,11 @@ static void run_out(size_t limit, size_t size) {
   CHECK(again >= count - count / 4, "%zu blocks of %zu bytes, the second time %zu", count, size, again);
   check_list(list, size, again);
   free_list(list);
-  for (size_t i = 0; i < OOM_SIZES; i++) {
+  for (size_t i = 0; i < OOM_SIZES && limit <= 256 * MIB; i++) {
+    /* Segments keep their address space for good; mappings have to do with what is left, which here is nothing. */
+    if (oom_sizes[i] > ACE_LIMIT) {
+      continue;
+    }
     size_t others;
     list = fill(oom_sizes[i], &others);
     CHECK(others * oom_sizes[i] >= limit / 4, "after %zu bytes: only %zu blocks of %zu in %zu MiB", size, others,
@@ -196,10 +201,10 @@ static void limit_of_256_mib(void **state) {
   SKIP_UNDER_SANITIZERS();
   run_limit(256 * MIB);
 }
-static void limit_of_1_gib(void **state) {
+static void limit_of_600_mib(void **state) {
   (void)state;
   SKIP_UNDER_SANITIZERS();
-  run_limit(GIB);
+  run_limit(600 * MIB);
 }
 static void threads_at_the_limit(void **state) {
   (void)state;
@@ -213,8 +218,8 @@ int main(int argc, char **argv) {
     return child(argv[1], argv[2]);
   }
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(limit_of_64_mib), cmocka_unit_test(limit_of_100_mib),     cmocka_unit_test(limit_of_256_mib),
-      cmocka_unit_test(limit_of_1_gib),  cmocka_unit_test(threads_at_the_limit),
+      cmocka_unit_test(limit_of_64_mib),  cmocka_unit_test(limit_of_100_mib),     cmocka_unit_test(limit_of_256_mib),
+      cmocka_unit_test(limit_of_600_mib), cmocka_unit_test(threads_at_the_limit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,8 @@ static void every_set_of_tiers_can_be_off(void **state) {
 
 static void nonsense_leaves_the_default(void **state) {
   (void)state;
-  static const char *const values[] = {"", "no", "-1", "2", "0x0", "00000000000000000000000000001x", "99999999999999999999"};
+  static const char *const values[] = {
+      "", "no", "-1", "2", "0x0", "00000000000000000000000000001x", "99999999999999999999"};
   for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
     run_child(15, values[i]);
   }

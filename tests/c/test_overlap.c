@@ -55,8 +55,8 @@ static void model_insert(char *start, size_t size, size_t alignment) {
   size_t at = model_position(start);
   if (at > 0) {
     const entry_t *left = &model.entries[at - 1];
-    CHECK(left->start + left->usable <= start, "%s: %p+%zu overlaps %p+%zu", where(), (void *)left->start,
-          left->usable, (void *)start, usable);
+    CHECK(left->start + left->usable <= start, "%s: %p+%zu overlaps %p+%zu", where(), (void *)left->start, left->usable,
+          (void *)start, usable);
   }
   if (at < model.count) {
     const entry_t *right = &model.entries[at];

@@ -79,7 +79,8 @@ static void from_every_tier_to_every_tier(void **state) {
       size_t kept = tier_sizes[from] < tier_sizes[to] ? tier_sizes[from] : tier_sizes[to];
       check_range(block, 0, kept, tier_sizes[to]);
       memset(block, 0xff, hak_usable_size(block));
-      CHECK(pattern_check(before, tier_sizes[from], 1) == tier_sizes[from], "neighbour before, tier %d to %d", from, to);
+      CHECK(pattern_check(before, tier_sizes[from], 1) == tier_sizes[from], "neighbour before, tier %d to %d", from,
+            to);
       CHECK(pattern_check(after, tier_sizes[from], 2) == tier_sizes[from], "neighbour after, tier %d to %d", from, to);
       hak_free(before);
       hak_free(block);

@@ -18,8 +18,8 @@ static hak_stats_t stats_now(void) {
 
 static void unknown_sizes_are_refused(void **state) {
   (void)state;
-  static const size_t sizes[] = {0, 1, sizeof(size_t), sizeof(hak_stats_t) - 1, sizeof(hak_stats_t) + 1,
-                                 sizeof(hak_stats_t) + 64, SIZE_MAX};
+  static const size_t sizes[] = {
+      0, 1, sizeof(size_t), sizeof(hak_stats_t) - 1, sizeof(hak_stats_t) + 1, sizeof(hak_stats_t) + 64, SIZE_MAX};
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
     struct {
       hak_stats_t stats;
@@ -209,9 +209,10 @@ static void stats_print_names_every_tier_and_figure(void **state) {
   for (int tier = 0; tier < HAK_TIER_COUNT; tier++) {
     expect_word(text, hak_tier_name(tier));
   }
-  static const char *const figures[] = {"segment_bytes", "active_bytes", "dirty_bytes", "mmap_bytes",
-                                        "mmap_cached_bytes", "purged_bytes", "heaps", "heaps_parked", "remote_posts",
-                                        "remote_blocks", "refills", "served", "returned", "fell_through", "failed"};
+  static const char *const figures[] = {"segment_bytes",     "active_bytes",  "dirty_bytes", "mmap_bytes",
+                                        "mmap_cached_bytes", "purged_bytes",  "heaps",       "heaps_parked",
+                                        "remote_posts",      "remote_blocks", "refills",     "served",
+                                        "returned",          "fell_through",  "failed"};
   for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
     expect_word(text, figures[i]);
   }

@@ -73,9 +73,8 @@ __attribute__((constructor)) static void test_start(void) { test_main_pid = getp
 
 /* Reports and fails. cmocka unwinds with longjmp, which only the main thread may do; another thread, or a forked child,
  * ends the process with status 1, which the harness reports as a failure just as well. */
-TEST_UNUSED __attribute__((noreturn, format(printf, 4, 5))) static void check_failed(const char *file, int line,
-                                                                                     const char *condition,
-                                                                                     const char *format, ...) {
+TEST_UNUSED __attribute__((noreturn, format(printf, 4, 5))) static void
+check_failed(const char *file, int line, const char *condition, const char *format, ...) {
   char text[512];
   va_list arguments;
   va_start(arguments, format);
@@ -91,11 +90,11 @@ TEST_UNUSED __attribute__((noreturn, format(printf, 4, 5))) static void check_fa
 }
 
 /* CHECK(condition, format, ...): the message says which input it was. */
-#define CHECK(condition, ...)                                        \
-  do {                                                               \
-    if (__builtin_expect(!(condition), 0)) {                         \
-      check_failed(__FILE__, __LINE__, #condition, __VA_ARGS__);     \
-    }                                                                \
+#define CHECK(condition, ...)                                    \
+  do {                                                           \
+    if (__builtin_expect(!(condition), 0)) {                     \
+      check_failed(__FILE__, __LINE__, #condition, __VA_ARGS__); \
+    }                                                            \
   } while (0)
 
 /* ---- Amount of work ---------------------------------------------------------------------------------------------- */
@@ -294,11 +293,11 @@ TEST_UNUSED static inline void *opaque_pointer(void *value) {
 }
 
 /* Under ASan or TSan the resident set measures the tool, and RLIMIT_AS kills it. */
-#define SKIP_UNDER_SANITIZERS() \
-  do {                          \
+#define SKIP_UNDER_SANITIZERS()   \
+  do {                            \
     if (TEST_ASAN || TEST_TSAN) { \
-      skip();                   \
-    }                           \
+      skip();                     \
+    }                             \
   } while (0)
 
 #endif
