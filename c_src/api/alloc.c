@@ -93,8 +93,8 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, const void *site)
   return alloc_from_slot(hak_alloc_slot(size, site));
 }
 
-HAK_FAST void *alloc_from_bin(unsigned class_number, size_t size, const void *site) {
-  hak_bin_t *bin = &hak_tls.bin[class_number];
+HAK_FAST void *alloc_from_bin(uint16_t offset, size_t size, const void *site) {
+  hak_bin_t *bin = (hak_bin_t *)(void *)((char *)&hak_tls + offset);
   hak_block_t *block = bin->head;
   if (HAK_UNLIKELY(block == NULL)) return alloc_slow(size, site);
   bin->head = block->next;
@@ -105,7 +105,7 @@ HAK_FAST void *alloc_from_bin(unsigned class_number, size_t size, const void *si
 
 /* A slot from the magazine of a pool size; 0 when it is empty. */
 HAK_FAST uintptr_t alloc_from_magazine(size_t size) {
-  hak_magazine_t *magazine = &hak_tls.pool[hak_class_by_128[(size + 127) >> 7] - HAK_SLAB_CLASSES];
+  hak_magazine_t *magazine = (hak_magazine_t *)(void *)((char *)&hak_tls + hak_bin_by_128[(size + 127) >> 7]);
   uint32_t count = magazine->count;
   if (HAK_UNLIKELY(count == 0)) return 0;
   magazine->count = --count;
@@ -115,8 +115,8 @@ HAK_FAST uintptr_t alloc_from_magazine(size_t size) {
 }
 
 HAK_FAST void *alloc_fast(size_t size, const void *site) {
-  if (HAK_LIKELY(size <= HAK_TINY_MAX)) return alloc_from_bin(hak_class_by_grain[(size + 15) >> 4], size, site);
-  if (size <= HAK_MID_MAX) return alloc_from_bin(hak_class_by_128[(size + 127) >> 7], size, site);
+  if (HAK_LIKELY(size <= HAK_TINY_MAX)) return alloc_from_bin(hak_bin_by_grain[(size + 15) >> 4], size, site);
+  if (size <= HAK_MID_MAX) return alloc_from_bin(hak_bin_by_128[(size + 127) >> 7], size, site);
   if (size <= HAK_POOL_MAX) {
     uintptr_t slot = alloc_from_magazine(size);
     if (HAK_LIKELY(slot != 0)) return alloc_from_slot(slot);
@@ -132,7 +132,7 @@ void *hak_calloc(size_t count, size_t size) {
   size_t bytes;
   if (HAK_UNLIKELY(hak_mul_overflows(count, size, &bytes))) return alloc_from_slot(alloc_failed(SIZE_MAX, NULL));
   if (HAK_LIKELY(bytes <= HAK_MID_MAX)) { /* a slab's blocks are linked through, so never known to be zero */
-    void *block = alloc_from_bin(hak_slab_class_of(bytes), bytes, NULL);
+    void *block = alloc_from_bin((uint16_t)(hak_slab_class_of(bytes) * HAK_BIN_SCALE), bytes, NULL);
     return block == NULL ? NULL : memset(block, 0, bytes);
   }
   uintptr_t slot = bytes <= HAK_POOL_MAX ? alloc_from_magazine(bytes) : 0;

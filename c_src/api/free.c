@@ -141,11 +141,11 @@ void hak_free_sized(void *p, size_t size) {
     free_from(p, "hak_free_sized");
     return;
   }
-  unsigned class_number = hak_class_by_128[(size + 127) >> 7] - HAK_SLAB_CLASSES;
-  hak_magazine_t *magazine = &hak_tls.pool[class_number];
+  size_t offset = hak_bin_by_128[(size + 127) >> 7];
+  hak_magazine_t *magazine = (hak_magazine_t *)(void *)((char *)&hak_tls + offset);
   uint32_t count = magazine->count;
   if (HAK_UNLIKELY(count == magazine->capacity)) {
-    free_to_magazine(p, class_number);
+    free_to_magazine(p, (unsigned)(offset / HAK_BIN_SCALE) - HAK_SLAB_CLASSES);
     return;
   }
   magazine->slots[count] = (uintptr_t)p;

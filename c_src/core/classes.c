@@ -59,7 +59,7 @@ const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {
 /* ---- Size to class ---- */
 
 /* Rn(c): class c for n steps of the map. RUN: eight classes from c on, n steps each. */
-#define R1(c) (c)
+#define R1(c) ((c) * HAK_BIN_SCALE)
 #define R2(c) R1(c), R1(c)
 #define R4(c) R2(c), R2(c)
 #define R8(c) R4(c), R4(c)
@@ -68,16 +68,17 @@ const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {
 #define RUN(Rn, c) Rn(c), Rn(c + 1), Rn(c + 2), Rn(c + 3), Rn(c + 4), Rn(c + 5), Rn(c + 6), Rn(c + 7)
 #define S(c) (HAK_SLAB_CLASSES + (c)) /* a span class */
 
-const uint8_t hak_class_by_grain[] = {
-    1,           /* size 0 */
+const uint16_t hak_bin_by_grain[] = {
+    R1(1),       /* size 0 */
     RUN(R1, 1),  /* 16 .. 128, steps of 16 bytes */
     RUN(R1, 9),  /* 144 .. 256 */
     RUN(R2, 17), /* 288 .. 512, steps of 32 */
     RUN(R4, 25), /* 576 .. 1024, steps of 64 */
 };
 
-const uint8_t hak_class_by_128[] = {
-    1,  8,  16, 20, 24, 26, 28, 30, 32, /* 0 .. 1024 in steps of 128; the map above is for these */
+const uint16_t hak_bin_by_128[] = {
+    R1(1),  R1(8),  R1(16), R1(20), /* 0 .. 1024 in steps of 128; the map above is for these */
+    R1(24), R1(26), R1(28), R1(30), R1(32),
     RUN(R1, 33),                        /* 1152 .. 2 KiB */
     RUN(R2, 41),                        /* 2304 .. 4 KiB, steps of 256 */
     RUN(R4, 49),                        /* 4608 .. 8 KiB, steps of 512 */
@@ -95,5 +96,5 @@ const uint8_t hak_class_by_128[] = {
 #undef RUN
 #undef S
 
-_Static_assert(sizeof(hak_class_by_grain) == HAK_TINY_MAX / 16 + 1, "the map ends at the tiny limit");
-_Static_assert(sizeof(hak_class_by_128) == HAK_POOL_MAX / 128 + 1, "the map ends at the pool limit");
+_Static_assert(sizeof(hak_bin_by_grain) / sizeof(uint16_t) == HAK_TINY_MAX / 16 + 1, "the map ends at the tiny limit");
+_Static_assert(sizeof(hak_bin_by_128) / sizeof(uint16_t) == HAK_POOL_MAX / 128 + 1, "the map ends at the pool limit");

@@ -53,12 +53,16 @@ typedef struct hak_magazine {
 
 /* The thread's part of its heap, in static TLS; at most 1.5 KiB. */
 typedef struct hak_tls {
-  uint64_t self; /* the tag bits of this thread's heap; 0 without a heap, which no slab has */
+  hak_bin_t bin[HAK_SLAB_CLASSES];
+  hak_magazine_t pool[HAK_POOL_CLASSES]; /* right behind the bins: hak_bin_by_128 */
+  uint64_t self;                         /* the tag bits of this thread's heap; 0 without one, which no slab has */
   hak_heap_t *heap;
   bool exited; /* its heap was parked at the thread's end: what still comes borrows one for each call */
-  hak_bin_t bin[HAK_SLAB_CLASSES];
-  hak_magazine_t pool[HAK_POOL_CLASSES];
 } hak_tls_t;
+
+_Static_assert(sizeof(hak_bin_t) == HAK_BIN_SCALE && sizeof(hak_magazine_t) == HAK_BIN_SCALE, "bins by offset");
+_Static_assert(offsetof(hak_tls_t, bin) == 0 && offsetof(hak_tls_t, pool) == HAK_SLAB_CLASSES * HAK_BIN_SCALE,
+               "magazines follow the bins");
 
 _Static_assert(sizeof(hak_tls_t) <= 1536, "dlopen must find room for it in the static TLS block");
 
