@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * core/tagmap: reservations at made-up addresses against a model, both levels and what meets in them; and the whole
+ * allocator with its first level taken. The map never touches what an address points to.
+ */
+#include "unit.h"
+
+#define SLICE(number) ((const void *)((uintptr_t)(number) << HAK_SLICE_SHIFT))
+#define LEVEL1 (UINT64_C(1) << HAK_TAGMAP_BITS)
+#define LEVEL2 (UINT64_C(1) << HAK_TAGMAP2_BITS)
+#define BASE UINT64_C(0x30000000) /* a slice, far from where the kernel maps anything */
+
+static void check_tags(uint64_t slice, unsigned slices, uint32_t tag, const char *when) {
+  for (unsigned i = 0; i < slices; i++) {
+    uint32_t got = hak_tagmap_get_mt((const char *)SLICE(slice + i) + i * 997 % HAK_SLICE_BYTES);
+    CHECK(got == tag, "slice 0x%llx %s: tag 0x%x, not 0x%x", (unsigned long long)(slice + i), when, got, tag);
+  }
+}
+
+static bool reserve(uint64_t slice, unsigned slices) {
+  hak_lock(&hak_segment_lock);
+  bool done = hak_tagmap_reserve_locked(SLICE(slice), slices);
+  hak_unlock(&hak_segment_lock);
+  return done;
+}
+
+static void set_tags(uint64_t slice, unsigned slices, uint32_t tag) {
+  for (unsigned i = 0; i < slices; i++) {
+    hak_tagmap_set(SLICE(slice + i), tag);
+  }
+}
+
+static void one_by_one(size_t unused) {
+  (void)unused;
+  const uint64_t near = BASE, far = BASE + LEVEL1, farther = BASE + 2 * LEVEL1, farthest = BASE + LEVEL1 + LEVEL2;
+  check_tags(near, 64, 0, "before");
+  CHECK(reserve(near, 64), "first level");
+  check_tags(near, 64, 0, "reserved");
+  set_tags(near, 64, hak_tag_of_slab(5, 9));
+  check_tags(near, 64, hak_tag_of_slab(5, 9), "set");
+  check_tags(far, 64, 0, "64 GiB off");
+  check_tags(near + 64, 64, 0, "behind");
+  check_tags(near - 64, 64, 0, "in front");
+  CHECK(tagmap_xsecond == NULL, "a second level without need");
+
+  hak_os_fail_calls(0, 1);
+  CHECK(!reserve(far, 64), "without memory for the second level");
+  hak_os_fail_calls(0, 0);
+  CHECK(reserve(far, 64), "second level");
+  set_tags(far, 64, hak_tag_of_span(3, 7));
+  check_tags(far, 64, hak_tag_of_span(3, 7), "64 GiB off, set");
+  check_tags(near, 64, hak_tag_of_slab(5, 9), "still");
+  CHECK(reserve(farther, 64), "another in the second level");
+  set_tags(farther, 64, HAK_TAG_FREED);
+  CHECK(!reserve(farthest, 64), "taken in both levels");
+  CHECK(!reserve(farthest + 63, 2), "its first slice is taken in both levels");
+  check_tags(farthest, 64, 0, "refused");
+  check_tags(far, 64, hak_tag_of_span(3, 7), "still");
+  check_tags(farther, 64, HAK_TAG_FREED, "still");
+
+  hak_tagmap_forget_mt(SLICE(near), 64); /* leaves those behind it in the second level */
+  check_tags(near, 64, 0, "forgotten");
+  check_tags(far, 64, hak_tag_of_span(3, 7), "still");
+  CHECK(reserve(farthest, 64), "now free in the first level");
+  set_tags(farthest, 64, 77);
+  check_tags(far, 64, hak_tag_of_span(3, 7), "still");
+  check_tags(farthest, 64, 77, "set");
+  hak_tagmap_forget_mt(SLICE(far), 64);
+  check_tags(far, 64, 0, "forgotten");
+  check_tags(farthest, 64, 77, "still");
+  check_tags(farther, 64, HAK_TAG_FREED, "still");
+}
+
+/* What no user address is. */
+static void wild(size_t unused) {
+  (void)unused;
+  CHECK(reserve(BASE, 64), "first level");
+  set_tags(BASE, 64, 123);
+  for (unsigned bit = 48; bit < 64; bit++) {
+    uint64_t p = BASE << HAK_SLICE_SHIFT | UINT64_C(1) << bit;
+    CHECK(hak_tagmap_get_mt((const void *)p) == 0, "bit %u", bit);
+  }
+  CHECK(!reserve(UINT64_C(1) << 32, 64), "beyond 48 bits");
+  CHECK(hak_tagmap_get_mt(NULL) == 0 && hak_tagmap_get_mt((const void *)UINTPTR_MAX) == 0, "the ends");
+  CHECK(hak_tagmap_get_mt((const void *)(UINTPTR_MAX >> 16)) == 0, "the end of 48 bits");
+  for (unsigned i = 0; i < 64; i++) { /* what the hot path reads */
+    uint64_t first = hak_tagmap_first((const char *)SLICE(BASE + i) + 1000);
+    CHECK(first == 123, "0x%llx", (unsigned long long)first);
+    CHECK(hak_tagmap_first(SLICE(BASE + LEVEL1 + i)) >> 32 != 0, "64 GiB off");
+    CHECK(hak_tagmap_first(SLICE(BASE + 64 + i)) >> 32 != 0, "behind");
+  }
+}
+
+static void test_levels(void **state) {
+  (void)state;
+  child_passes(one_by_one, 0);
+  child_passes(wild, 0);
+}
+
+/* ---- Against a model --------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  uint64_t slice;
+  unsigned slices, level; /* level 0: unused */
+  uint32_t tag;
+} reservation_t;
+
+static bool overlap(uint64_t a, unsigned a_slices, uint64_t b, unsigned b_slices, uint64_t modulus) {
+  return (a - b) % modulus < b_slices || (b - a) % modulus < a_slices;
+}
+
+static bool fits(const reservation_t *all, size_t count, uint64_t slice, unsigned slices, unsigned level) {
+  for (size_t i = 0; i < count; i++) {
+    if (all[i].level == level && overlap(slice, slices, all[i].slice, all[i].slices, level == 1 ? LEVEL1 : LEVEL2)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static void modelled(size_t steps) {
+  enum { MANY = 48 };
+  static reservation_t all[MANY];
+  rng_t rng = {test_seed()};
+  size_t in_level[3] = {0};
+  for (size_t step = 0; step < steps; step++) {
+    reservation_t *r = &all[rng_below(&rng, MANY)];
+    if (r->level != 0 && rng_below(&rng, 3) == 0) {
+      hak_tagmap_forget_mt(SLICE(r->slice), r->slices);
+      r->level = 0;
+    } else if (r->level != 0) {
+      r->tag = (uint32_t)rng_next(&rng);
+      set_tags(r->slice, r->slices, r->tag);
+    } else {
+      /* few places, many times 64 GiB and a few times 4 TiB apart */
+      uint64_t slice = BASE + rng_below(&rng, 16) * 64 + rng_below(&rng, 4) * LEVEL1 + rng_below(&rng, 3) * LEVEL2;
+      unsigned slices = (unsigned)rng_between(&rng, 1, 3) * 64;
+      bool known = false; /* the caller reserves nothing twice */
+      for (size_t i = 0; i < MANY; i++) {
+        known |= all[i].level != 0 && overlap(slice, slices, all[i].slice, all[i].slices, UINT64_C(1) << 32);
+      }
+      if (known) {
+        continue;
+      }
+      unsigned level = fits(all, MANY, slice, slices, 1) ? 1 : fits(all, MANY, slice, slices, 2) ? 2 : 0;
+      CHECK(reserve(slice, slices) == (level != 0), "step %zu: %u slices from 0x%llx: expected level %u", step, slices,
+            (unsigned long long)slice, level);
+      *r = (reservation_t){slice, slices, level, 0};
+      in_level[level]++;
+    }
+    for (size_t i = 0; i < MANY; i++) {
+      if (all[i].level != 0) {
+        check_tags(all[i].slice, all[i].slices, all[i].tag, "in the model");
+      }
+    }
+  }
+  CHECK(steps < 1000 || (in_level[0] > 20 && in_level[1] > 20 && in_level[2] > 20), "%zu refused, %zu and %zu reserved",
+        in_level[0], in_level[1], in_level[2]);
+}
+
+static void test_model(void **state) {
+  (void)state;
+  child_passes(modelled, test_work(4000));
+}
+
+/* ---- The allocator with nothing but the second level --------------------------------------------------------------- */
+
+static void *free_all(void *argument) {
+  void **blocks = argument;
+  for (size_t i = 0; blocks[i] != NULL; i++) {
+    hak_free(blocks[i]);
+  }
+  return NULL;
+}
+
+static void no_first_level(size_t rounds) {
+  for (size_t i = 0; i < LEVEL1; i++) {
+    hak_store_relaxed(&hak_tagmap[i], UINT64_C(0xffffffff) << 32 | HAK_TAG_FREED); /* a slice that nobody asks for */
+  }
+  rng_t rng = {test_seed()};
+  static void *blocks[301];
+  static size_t sizes[300];
+  for (size_t round = 0; round < rounds; round++) {
+    for (size_t i = 0; i < 300; i++) {
+      sizes[i] = random_size(&rng);
+      blocks[i] = hak_malloc(sizes[i]);
+      CHECK(blocks[i] != NULL && hak_tier_of(blocks[i]) == tier_for(sizes[i]), "%zu bytes", sizes[i]);
+      CHECK(hak_usable_size(blocks[i]) >= sizes[i], "%zu bytes", sizes[i]);
+      if (sizes[i] <= HAK_ACE_MAX) {
+        CHECK(hak_tagmap_first(blocks[i]) >> 32 != 0, "%zu bytes: in the first level", sizes[i]);
+        CHECK(hak_tier_of((char *)blocks[i] + 8) == HAK_TIER_NONE, "inside %zu bytes", sizes[i]);
+      }
+      pattern_fill_ends(blocks[i], sizes[i], i);
+    }
+    for (size_t i = 0; i < 300; i++) {
+      CHECK(pattern_check_ends(blocks[i], sizes[i], i), "%zu bytes", sizes[i]);
+    }
+    if (round % 2 == 0) {
+      free_all(blocks);
+    } else {
+      thread_join(thread_start(free_all, blocks));
+    }
+    hak_collect(round % 3 == 0);
+  }
+  hak_collect(1);
+  int64_t active = hak_load_relaxed(hak_segment_active_slices());
+  CHECK(active == 0, "%lld slices in use", (long long)active);
+}
+
+static void test_second_level_alone(void **state) {
+  (void)state;
+  child_passes(no_first_level, test_work(20));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_levels),
+      cmocka_unit_test(test_model),
+      cmocka_unit_test(test_second_level_alone),
+  };
+  return cmocka_run_group_tests_name("tagmap", tests, NULL, NULL);
+}
