@@ -42,8 +42,10 @@ static uintptr_t alloc_from_tier(unsigned tier, hak_heap_t *heap, size_t size) {
     return (uintptr_t)hak_mid_alloc(heap, size);
   case HAK_AT_POOL:
     return hak_pool_alloc(heap, size);
-  default:
+  case HAK_AT_ACE:
     return hak_ace_alloc(heap, size);
+  default:
+    return 0;
   }
 }
 
@@ -55,6 +57,7 @@ HAK_SLOW_STATIC uintptr_t alloc_failed(size_t size, const void *site) {
 
 /* A slot from the first tier that can serve, of those on segments. */
 static uintptr_t alloc_walk(hak_heap_t *heap, unsigned first, size_t size) {
+  if (first == HAK_AT_MMAP) return 0;
   uint64_t failures = hak_segment_failures_mt();
   for (unsigned tier = first; tier < HAK_AT_MMAP; tier++) {
     uintptr_t slot = alloc_from_tier(tier, heap, size);
@@ -79,8 +82,10 @@ __attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site
   }
   if (HAK_UNLIKELY(borrowed != NULL)) hak_heap_return(borrowed);
   if (HAK_LIKELY(slot != 0)) return slot;
+  /* A block that stands in for one of another tier has the size of that one's class: what is done later by size alone,
+   * a sized free or a resize in place, counts on it. */
   bool zeroed;
-  void *block = hak_mmap_alloc_mt(size, HAK_GRAIN, &zeroed);
+  void *block = hak_mmap_alloc_mt(first == HAK_AT_MMAP ? size : hak_good_size(size), HAK_GRAIN, &zeroed);
   if (HAK_LIKELY(block != NULL)) return (uintptr_t)block | (zeroed ? HAK_SLOT_ZERO : 0);
   if (heap != NULL) hak_count(&heap->tier[first].failed, 1);
   return alloc_failed(size, site);

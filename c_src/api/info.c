@@ -29,7 +29,7 @@ size_t hak_usable_size(const void *p) { return p == NULL ? 0 : hak_block_check(p
 size_t hak_good_size(size_t size) {
   if (size <= HAK_MID_MAX) return hak_slab_classes[hak_slab_class_of(size)].block_bytes;
   if (size <= HAK_ACE_MAX) return hak_span_classes[hak_span_class_of(size)].block_bytes;
-  return size > PTRDIFF_MAX ? 0 : hak_align_up(size, hak_os_page_bytes());
+  return size > PTRDIFF_MAX - hak_os_page_bytes() ? 0 : hak_align_up(size, hak_os_page_bytes());
 }
 
 int hak_tier_of(const void *p) { return p == NULL ? HAK_TIER_NONE : hak_block_find(p).tier; }

@@ -25,7 +25,7 @@ void *hak_realloc(void *p, size_t size) {
   if (info.tier == HAK_TIER_MMAP && size > HAK_ACE_MAX) {
     void *resized = size <= PTRDIFF_MAX ? hak_mmap_resize_mt(p, size) : NULL;
     if (resized != NULL) return resized;
-  } else if (size <= info.bytes && size >= info.bytes / 2) {
+  } else if (size <= info.bytes && (size >= info.bytes / 2 || hak_good_size(size) == info.bytes)) {
     return p;
   }
   return realloc_move(p, info.bytes, HAK_GRAIN, size);

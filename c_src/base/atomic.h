@@ -9,6 +9,7 @@
 #define hak_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
 #define hak_load_seq(p) atomic_load_explicit((p), memory_order_seq_cst)
 #define hak_store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#define hak_store_seq(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
 #define hak_store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define hak_swap_acquire(p, v) atomic_exchange_explicit((p), (v), memory_order_acquire)
 #define hak_swap_release(p, v) atomic_exchange_explicit((p), (v), memory_order_release)
@@ -25,7 +26,7 @@
 #define hak_cas_weak_release(p, old, new)                                                                               \
   atomic_compare_exchange_weak_explicit((p), (old), (new), memory_order_release, memory_order_relaxed)
 #define hak_cas_weak_acquire(p, old, new)                                                                               \
-  atomic_compare_exchange_weak_explicit((p), (old), (new), memory_order_acquire, memory_order_relaxed)
+  atomic_compare_exchange_weak_explicit((p), (old), (new), memory_order_acquire, memory_order_acquire)
 #define hak_cas_acq_rel(p, old, new)                                                                                    \
   atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_acq_rel, memory_order_relaxed)
 

@@ -26,12 +26,16 @@ static bool guard_is_idle(hak_heap_t *heap) {
   return hak_os_barrier_all_threads() && !hak_load_acquire(&heap->xbusy); /* pairs with hak_guard_leave */
 }
 
+/* While a thread forks, nobody else claims. Written before claims are awaited, read after one is made, all seq_cst: one
+ * of both sees the other. */
+static _Atomic bool guard_xforking;
+
 bool hak_guard_claim_mt(hak_heap_t *heap) {
   uint32_t unclaimed = GUARD_FREE;
   if (hak_load_relaxed(&heap->xclaim) != GUARD_FREE || !hak_cas_seq(&heap->xclaim, &unclaimed, GUARD_CLAIMED)) {
     return false;
   }
-  if (guard_is_idle(heap)) return true;
+  if (!hak_load_seq(&guard_xforking) && guard_is_idle(heap)) return true;
   hak_guard_release_mt(heap);
   return false;
 }
@@ -41,25 +45,32 @@ void hak_guard_release_mt(hak_heap_t *heap) {
   if (hak_swap_release(&heap->xclaim, GUARD_FREE) == GUARD_AWAITED) hak_os_wake(&heap->xclaim);
 }
 
-bool hak_guard_claim_all_mt(void) {
+bool hak_guard_claim_others_mt(const hak_heap_t *mine) {
+  hak_store_seq(&guard_xforking, true);
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) {
     hak_heap_t *heap = hak_registry_heap(id);
     for (;;) {
       uint32_t unclaimed = GUARD_FREE;
-      if (hak_cas_seq(&heap->xclaim, &unclaimed, GUARD_CLAIMED)) break;
+      if (heap == mine ? hak_load_seq(&heap->xclaim) == GUARD_FREE
+                       : hak_cas_seq(&heap->xclaim, &unclaimed, GUARD_CLAIMED)) {
+        break;
+      }
       hak_os_yield(); /* a claimer is at work: it ends soon, for it waits for nobody */
     }
   }
   if (!hak_os_barrier_all_threads()) return false;
   for (uint32_t id = 1; id <= count; id++) {
     hak_heap_t *heap = hak_registry_heap(id);
-    while (hak_load_acquire(&heap->xbusy)) hak_os_yield();
+    while (heap != mine && hak_load_acquire(&heap->xbusy)) hak_os_yield();
   }
   return true;
 }
 
-void hak_guard_release_all_mt(void) {
+void hak_guard_release_others_mt(const hak_heap_t *mine) {
   uint32_t count = hak_registry_count_mt();
-  for (uint32_t id = 1; id <= count; id++) hak_guard_release_mt(hak_registry_heap(id));
+  for (uint32_t id = 1; id <= count; id++) {
+    if (hak_registry_heap(id) != mine) hak_guard_release_mt(hak_registry_heap(id));
+  }
+  hak_store_seq(&guard_xforking, false);
 }

@@ -36,9 +36,10 @@ HAK_FAST void hak_guard_leave(hak_heap_t *heap) { hak_store_release(&heap->xbusy
 HAK_HIDDEN bool hak_guard_claim_mt(hak_heap_t *heap);
 HAK_HIDDEN void hak_guard_release_mt(hak_heap_t *heap);
 
-/* For fork, by a thread in no slow path: claims all heaps, its own too, and waits for those in a slow path. False when
- * the kernel cannot help: then one may be changing all the same. */
-HAK_HIDDEN bool hak_guard_claim_all_mt(void);
-HAK_HIDDEN void hak_guard_release_all_mt(void);
+/* For fork, by a thread in no slow path, under the registry lock: claims all heaps but the thread's own, `mine` (which
+ * may be NULL), waits for those in a slow path and for whoever claimed `mine`, and lets nobody else claim until the
+ * release. False when the kernel cannot help: then a heap may be changing all the same. */
+HAK_HIDDEN bool hak_guard_claim_others_mt(const hak_heap_t *mine);
+HAK_HIDDEN void hak_guard_release_others_mt(const hak_heap_t *mine);
 
 #endif

@@ -26,10 +26,14 @@ static void purge_segment(hak_segment_t *segment, unsigned *calls) {
     /* acq_rel as in hak_segment_take_mt */
     if (!hak_cas_acq_rel(&segment->xfree, &free, free & ~run)) continue;
     --*calls;
+    if ((hak_load_relaxed(&segment->xdirty) & run) == 0) { /* others purged it between our look and our claim */
+      hak_segment_return_mt(segment, run);
+      continue;
+    }
     bool done = hak_os_purge(segment->base + (size_t)first * HAK_SLICE_BYTES, (size_t)slices * HAK_SLICE_BYTES);
     if (done) {
-      (void)hak_and_relaxed(&segment->xdirty, ~run);
-      (void)hak_sub_relaxed(hak_segment_dirty_slices(), (int64_t)slices);
+      uint64_t dirty = hak_and_relaxed(&segment->xdirty, ~run) & run;
+      (void)hak_sub_relaxed(hak_segment_dirty_slices(), (int64_t)hak_count_bits(dirty));
       (void)hak_add_relaxed(&purge_xbytes, (uint64_t)slices * HAK_SLICE_BYTES);
     } else {
       hak_log(HAK_LOG_PURGE, "[PURGE] madvise FAILED: segment=%u, slices=%u", segment->index, slices);
@@ -40,7 +44,8 @@ static void purge_segment(hak_segment_t *segment, unsigned *calls) {
 }
 
 static bool purge_is_old(const hak_segment_t *segment, uint64_t now_ms) {
-  return now_ms - hak_load_relaxed(&segment->xfreed_ms) >= (uint64_t)hak_options.purge_delay_ms;
+  /* signed: another thread may have read the clock after us */
+  return (int64_t)(now_ms - hak_load_relaxed(&segment->xfreed_ms)) >= hak_options.purge_delay_ms;
 }
 
 static int64_t purge_bound_slices(void) {

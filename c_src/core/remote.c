@@ -28,11 +28,17 @@ static void remote_push_mt(hak_heap_t *owner, hak_block_t *first, hak_block_t *l
     last->next = remote_first(inbox);
     posts = (inbox >> REMOTE_COUNT_SHIFT) + 1; /* counts round after 65536 */
     mine = posts << REMOTE_COUNT_SHIFT | (uintptr_t)first;
-  } while (!hak_cas_weak_release(&owner->xinbox, &inbox, mine));
+  } while (!atomic_compare_exchange_weak_explicit(&owner->xinbox, &inbox, mine, memory_order_seq_cst,
+                                                  memory_order_relaxed));
 
-  /* Nobody comes by for a parked heap; an owner that has not come for so many posts may be asleep. */
-  bool parked = hak_load_relaxed(&owner->xstate) == HAK_HEAP_PARKED;
+  /* Nobody comes by for a parked heap; an owner that has not come for so many posts may be asleep. seq_cst with the push
+   * and with hak_remote_help_parked_mt: either we see the heap parked, or who parks it sees our post. */
+  bool parked = hak_load_seq(&owner->xstate) == HAK_HEAP_PARKED;
   if (HAK_UNLIKELY(parked || posts % HAK_HELP_POSTS == 0)) remote_help(owner);
+}
+
+void hak_remote_help_parked_mt(hak_heap_t *heap) {
+  if (HAK_UNLIKELY(hak_load_seq(&heap->xinbox) != 0)) remote_help(heap);
 }
 
 static void remote_post(hak_heap_t *heap, hak_ring_t *ring) {

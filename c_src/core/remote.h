@@ -20,6 +20,9 @@ HAK_HIDDEN void hak_remote_post_all(hak_heap_t *heap);
 /* Posts one block without a heap of one's own: for a thread that could not get one. _mt */
 HAK_HIDDEN void hak_remote_post_one_mt(hak_block_t *block, uint32_t owner_id);
 
+/* To be called after a heap was parked: takes in what was posted to it until then. _mt */
+HAK_HIDDEN void hak_remote_help_parked_mt(hak_heap_t *heap);
+
 /* Gives at most `blocks` blocks that others freed to their slabs; inside the heap's guard. True if there were any. */
 HAK_HIDDEN bool hak_remote_drain(hak_heap_t *heap, uint32_t blocks);
 

@@ -115,9 +115,9 @@ static void *segment_search(unsigned slices, bool *zeroed) {
 void *hak_segment_take_mt(unsigned slices, bool *zeroed) {
   hak_assert(slices >= 1 && slices < HAK_SLICES);
   for (;;) {
+    uint32_t seen = hak_segment_count_mt();
     void *base = segment_search(slices, zeroed);
     if (base != NULL) return base;
-    uint32_t seen = hak_segment_count_mt();
     hak_lock(&hak_segment_lock);
     /* If others grew meanwhile, their segments are searched before more is mapped. */
     bool more = hak_segment_count_mt() != seen || segment_grow_locked();
@@ -155,15 +155,13 @@ size_t hak_segment_unmap_free_mt(void) {
     hak_segment_t *segment = hak_segment_at_mt(i);
     uint64_t all = SEGMENT_ALL_FREE;
     if (!hak_cas_seq(&segment->xfree, &all, 0)) continue; /* now nobody takes a slice of it any more */
-    hak_tagmap_forget_mt(segment->base + HAK_SLICE_BYTES, HAK_SLICES - 1);
     if (hak_os_unmap(segment->base + HAK_SLICE_BYTES, bytes)) {
+      /* A mapping that got the addresses meanwhile is one of the mmap tier, which does not use the tags. */
+      hak_tagmap_forget_mt(segment->base + HAK_SLICE_BYTES, HAK_SLICES - 1);
       (void)hak_sub_relaxed(&segment_xdirty, (int64_t)hak_count_bits(hak_load_relaxed(&segment->xdirty)));
       (void)hak_add_relaxed(&segment_xunmapped_bytes, bytes);
       total += bytes;
     } else { /* a mapping more than the system allows */
-      hak_lock(&hak_segment_lock);
-      hak_check(hak_tagmap_reserve_locked(segment->base + HAK_SLICE_BYTES, HAK_SLICES - 1));
-      hak_unlock(&hak_segment_lock);
       hak_segment_return_mt(segment, SEGMENT_ALL_FREE);
     }
   }

@@ -80,6 +80,10 @@ void hak_slab_release_spare(hak_heap_t *heap) {
 
 void hak_slab_give(hak_heap_t *heap, hak_block_t *block) {
   hak_slab_t *slab = &hak_cell_of(block)->slab;
+  const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
+  if (HAK_UNLIKELY((size_t)((char *)block - slab->base) >= (size_t)slab->carved * info->block_bytes)) {
+    hak_fatal("hak_free", HAK_BAD_FOREIGN, block); /* never handed out */
+  }
   block->next = slab->free;
   slab->free = block;
   slab->free_blocks++;

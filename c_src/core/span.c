@@ -76,8 +76,9 @@ static void span_push(hak_magazine_t *magazine, hak_cell_t *cell, uint32_t block
 static uint32_t span_take_from_segment(hak_segment_t *segment, unsigned class_number, hak_magazine_t *magazine,
                                        uint32_t wanted) {
   uint32_t got = 0;
-  /* acquire pairs with the release in span_new: the cell of a span seen here is initialised */
-  uint64_t spans = hak_load_acquire(&segment->xspans);
+  /* pairs with the fetch-or in span_new: the cell of a span seen here is initialised; seq_cst as part of the hints' second
+   * look */
+  uint64_t spans = hak_load_seq(&segment->xspans);
   for (; spans != 0 && got < wanted; spans &= spans - 1) {
     hak_cell_t *cell = &segment->cell[hak_lowest_bit(spans)];
     uint64_t taken = span_take(cell, class_number, wanted - got);

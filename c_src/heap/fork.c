@@ -13,24 +13,30 @@
 /* Taken in this order; no other path takes two of them, or one of them in a guard but the segment lock, which comes
  * after the guards. */
 static bool fork_heaps_are_still; /* between prepare and the other two, under the registry lock */
+static hak_heap_t *fork_mine;     /* the heap of the forking thread when it began; the same */
 
 static void fork_prepare(void) {
-  hak_lock(&hak_registry_lock); /* no heap is made from here on */
-  fork_heaps_are_still = hak_guard_claim_all_mt();
+  hak_lock(&hak_registry_lock); /* no heap is made from here on, except by this thread */
+  fork_mine = hak_tls.heap;
+  fork_heaps_are_still = hak_guard_claim_others_mt(fork_mine);
   hak_lock(&hak_segment_lock);
   hak_lock(&hak_mmap_lock);
+  hak_locks_begin_mine();
 }
 
 static void fork_parent(void) {
+  hak_locks_end_mine();
   hak_unlock(&hak_mmap_lock);
   hak_unlock(&hak_segment_lock);
-  hak_guard_release_all_mt();
+  hak_guard_release_others_mt(fork_mine);
   hak_unlock(&hak_registry_lock);
 }
 
 /* The other threads do not exist here. Their heaps are parked, for the child's threads to adopt. What was in their bins,
  * magazines and rings is lost: those are changed without a guard, so they may be torn. */
 static void fork_child(void) {
+  hak_locks_end_mine();
+  hak_os_reset();
   hak_lock_reset(&hak_mmap_lock);
   hak_lock_reset(&hak_segment_lock);
   uint32_t count = hak_registry_count_mt();
@@ -41,7 +47,7 @@ static void fork_child(void) {
     heap->tls = NULL;
     hak_registry_park_mt(heap);
   }
-  hak_guard_release_all_mt();
+  hak_guard_release_others_mt(fork_mine);
   hak_lock_reset(&hak_registry_lock);
 }
 

@@ -1,5 +1,7 @@
 #include "heap/heap.h"
 
+#include <errno.h>
+
 #include "base/atomic.h"
 #include "base/check.h"
 #include "core/guard.h"
@@ -66,6 +68,7 @@ static void heap_detach(hak_heap_t *heap) {
   hak_tls = (hak_tls_t){.exited = true};
   heap->tls = NULL;
   hak_registry_park_mt(heap);
+  hak_remote_help_parked_mt(heap); /* what was posted after the flush and before it was seen to be parked */
 }
 
 static void heap_on_thread_exit(void *argument) {
@@ -83,12 +86,17 @@ static hak_heap_t *heap_adopt_or_create(void) {
 
 hak_heap_t *hak_heap_start(void) {
   if (hak_tls.exited) return NULL; /* there is no second call at the thread's end: see hak_heap_borrow */
+  int saved = errno;               /* a free may be what starts the heap */
   hak_heap_t *heap = heap_adopt_or_create();
-  if (heap == NULL) return NULL;
+  if (heap == NULL) {
+    errno = saved;
+    return NULL;
+  }
   /* From here on allocation works; what follows may allocate. */
   static _Atomic bool xfork_hooked;
   if (!atomic_exchange_explicit(&xfork_hooked, true, memory_order_relaxed)) hak_fork_hook();
   (void)hak_os_at_thread_exit(heap_on_thread_exit, heap); /* without room for it the heap is lost with the thread */
+  errno = saved;
   return heap;
 }
 

@@ -112,7 +112,9 @@ bool hak_os_purge(void *base, size_t bytes) {
 
 void hak_os_no_huge_pages(void *base, size_t bytes) {
   int saved = errno;
-  (void)madvise(base, bytes, MADV_NOHUGEPAGE); /* EINVAL where the kernel has no huge pages: nothing to avoid then */
+  uintptr_t from = hak_align_up((uintptr_t)base, hak_os_page_bytes());
+  uintptr_t to = hak_align_down((uintptr_t)base + bytes, hak_os_page_bytes());
+  (void)madvise((void *)from, to - from, MADV_NOHUGEPAGE); /* EINVAL where the kernel has no huge pages: nothing to avoid then */
   errno = saved;
 }
 
@@ -147,6 +149,11 @@ bool hak_os_at_thread_exit(void (*on_exit)(void *), void *argument) {
     }
   }
   return made == 2 && pthread_setspecific(os_exit_key, argument) == 0;
+}
+
+void hak_os_reset(void) {
+  uint32_t making = 1;
+  (void)hak_cas_relaxed(&os_xexit_key_made, &making, 0); /* who was making it is gone; a key may be lost */
 }
 
 void hak_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
@@ -187,7 +194,13 @@ bool hak_os_barrier_all_threads(void) {
   return os_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
 }
 
+static _Thread_local bool os_locks_mine __attribute__((tls_model("initial-exec")));
+
+void hak_locks_begin_mine(void) { os_locks_mine = true; }
+void hak_locks_end_mine(void) { os_locks_mine = false; }
+
 void hak_lock(hak_lock_t *lock) {
+  if (os_locks_mine) return;
   /* acquire pairs with the release in hak_unlock: what the last holder wrote is visible */
   for (unsigned spin = 0; spin < 64; spin++) {
     uint32_t expected = 0;
@@ -197,6 +210,7 @@ void hak_lock(hak_lock_t *lock) {
 }
 
 void hak_unlock(hak_lock_t *lock) {
+  if (os_locks_mine) return;
   if (hak_swap_release(&lock->xstate, 0) == 2) hak_os_wake(&lock->xstate);
 }
 

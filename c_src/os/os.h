@@ -61,8 +61,16 @@ HAK_HIDDEN void hak_os_yield(void);
  * kernel cannot do that. Keeps errno. */
 HAK_HIDDEN bool hak_os_barrier_all_threads(void);
 
+/* Between these two, by the same thread, every lock is the calling thread's: hak_lock and hak_unlock do nothing. For the
+ * time of a fork, in which handlers of others run between our own. The caller holds all locks. */
+HAK_HIDDEN void hak_locks_begin_mine(void);
+HAK_HIDDEN void hak_locks_end_mine(void);
+
 /* Makes the lock free whoever held it: for the child of a fork only. */
 HAK_HIDDEN void hak_lock_reset(hak_lock_t *lock);
+
+/* Makes good what other threads were doing in this layer when the process was forked: for the child only. */
+HAK_HIDDEN void hak_os_reset(void);
 
 /* Has the three functions called around every fork of the process, as pthread_atfork does. */
 HAK_HIDDEN void hak_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Loops of hits, one path of the allocator each, for tests/instructions/run.py to count under callgrind.
+ *   paths NAME        runs one path; the function counted is the one that run.py names for it
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hakmem.h"
+
+#define CALLS 32000
+#define BATCH 4 /* blocks alive at once in a loop: no bin or magazine runs dry or over */
+
+static void pairs(size_t size, void (*release)(void *, size_t)) {
+  void *blocks[BATCH];
+  for (size_t round = 0; round < 3; round++) { /* the first pass fills the caches; run.py counts what follows `begin` */
+    for (size_t i = 0; i < CALLS; i += BATCH) {
+      for (size_t k = 0; k < BATCH; k++) blocks[k] = hak_malloc(size);
+      for (size_t k = 0; k < BATCH; k++) release(blocks[k], size);
+    }
+  }
+}
+
+static void release_plain(void *p, size_t size) {
+  (void)size;
+  hak_free(p);
+}
+
+static void release_sized(void *p, size_t size) { hak_free_sized(p, size); }
+
+static void *remote_blocks[CALLS];
+
+static void *remote_free(void *unused) {
+  (void)unused;
+  for (size_t i = 0; i < CALLS; i++) hak_free(remote_blocks[i]);
+  return NULL;
+}
+
+/* Blocks of this thread freed by another one. */
+static void remote(size_t size) {
+  pthread_t thread;
+  for (size_t i = 0; i < CALLS; i++) remote_blocks[i] = hak_malloc(size);
+  if (pthread_create(&thread, NULL, remote_free, NULL) != 0) abort();
+  pthread_join(thread, NULL);
+}
+
+int main(int argc, char **argv) {
+  const char *path = argc > 1 ? argv[1] : "";
+  if (strcmp(path, "malloc-tiny") == 0 || strcmp(path, "free-tiny") == 0) {
+    pairs(64, release_plain);
+  } else if (strcmp(path, "malloc-mid") == 0 || strcmp(path, "free-mid") == 0) {
+    pairs(4000, release_plain);
+  } else if (strcmp(path, "malloc-pool") == 0 || strcmp(path, "free-pool") == 0) {
+    pairs(20000, release_plain);
+  } else if (strcmp(path, "free-sized-tiny") == 0) {
+    pairs(64, release_sized);
+  } else if (strcmp(path, "free-sized-pool") == 0) {
+    pairs(20000, release_sized);
+  } else if (strcmp(path, "malloc-ace") == 0 || strcmp(path, "free-ace") == 0) {
+    pairs(100000, release_plain);
+  } else if (strcmp(path, "free-remote") == 0) {
+    remote(64);
+  } else {
+    fprintf(stderr, "paths: unknown path \"%s\"\n", path);
+    return 2;
+  }
+  return 0;
+}
