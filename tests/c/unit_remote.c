@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * core/remote: when a ring is posted, how much a drain takes, who takes in what a sleeping or parked owner does not, and
+ * the count of posts that shares a word with an address.
+ */
+#include "unit.h"
+
+/* A thread that allocates what it is told to and then sleeps, or ends. */
+typedef struct {
+  size_t bytes, count;
+  bool ends;
+  void **blocks;
+  hak_heap_t *heap;
+  pthread_t thread;
+  pthread_barrier_t ready, go_on;
+} owner_t;
+
+static void *owner_thread(void *argument) {
+  owner_t *owner = argument;
+  for (size_t i = 0; i < owner->count; i++) {
+    owner->blocks[i] = hak_malloc(owner->bytes);
+    CHECK(owner->blocks[i] != NULL, "block %zu", i);
+  }
+  owner->heap = hak_tls.heap;
+  if (!owner->ends) {
+    pthread_barrier_wait(&owner->ready);
+    pthread_barrier_wait(&owner->go_on);
+  }
+  return NULL;
+}
+
+static void owner_start(owner_t *owner, size_t bytes, size_t count, bool ends) {
+  CHECK(hak_heap_get() != NULL, "the freeing thread's heap comes first"); /* not one that was parked */
+  *owner = (owner_t){.bytes = bytes, .count = count, .ends = ends, .blocks = calloc(count, sizeof(void *))};
+  pthread_barrier_init(&owner->ready, NULL, 2);
+  pthread_barrier_init(&owner->go_on, NULL, 2);
+  owner->thread = thread_start(owner_thread, owner);
+  if (ends) {
+    thread_join(owner->thread);
+  } else {
+    pthread_barrier_wait(&owner->ready);
+  }
+}
+
+static void owner_end(owner_t *owner) {
+  pthread_barrier_wait(&owner->go_on);
+  thread_join(owner->thread);
+}
+
+static uint64_t posts_of(const hak_heap_t *heap) { return hak_load_relaxed(&heap->xinbox) >> REMOTE_COUNT_SHIFT; }
+
+static size_t inbox_length(const hak_heap_t *heap) {
+  size_t length = 0;
+  for (const hak_block_t *b = remote_first(hak_load_acquire(&heap->xinbox)); b != NULL; b = b->next) {
+    CHECK(b->key == hak_freed_key(b), "a block without key");
+    length++;
+  }
+  return length;
+}
+
+/* ---- Posting ----------------------------------------------------------------------------------------------------- */
+
+static void posts_at(size_t bytes) {
+  owner_t owner;
+  size_t block = hak_good_size(bytes), a_post = HAK_RING_BYTES / block;
+  a_post = HAK_RING_BYTES % block != 0 ? a_post + 1 : a_post;
+  a_post = a_post > HAK_RING_BLOCKS ? HAK_RING_BLOCKS : a_post;
+  const size_t count = 3 * a_post + 1;
+  owner_start(&owner, bytes, count, false);
+  hak_heap_t *heap = hak_heap_get();
+  hak_ring_t *ring = &heap->ring[owner.heap->id % HAK_RINGS];
+  CHECK(ring->blocks == 0 && hak_load_relaxed(&owner.heap->xinbox) == 0, "before");
+  for (size_t i = 0; i < count; i++) {
+    hak_free(owner.blocks[i]);
+    size_t posted = (i + 1) / a_post * a_post;
+    CHECK(ring->blocks == i + 1 - posted && ring->bytes == ring->blocks * block, "%zu: %u blocks, %zu bytes in the ring", i,
+          ring->blocks, ring->bytes);
+    CHECK(inbox_length(owner.heap) == posted && posts_of(owner.heap) == posted / a_post, "%zu: %zu in %llu posts", i,
+          inbox_length(owner.heap), (unsigned long long)posts_of(owner.heap));
+    CHECK(heap->remote_blocks == posted && heap->remote_posts == posted / a_post, "%zu: counted", i);
+  }
+  CHECK(ring->id == owner.heap->id && ring->first == owner.blocks[count - 1] && ring->last == ring->first, "the last");
+  hak_remote_post_all(heap);
+  CHECK(ring->blocks == 0 && ring->first == NULL && ring->bytes == 0 && inbox_length(owner.heap) == count, "posted all");
+  CHECK(posts_of(owner.heap) == 4, "%llu posts", (unsigned long long)posts_of(owner.heap));
+  hak_remote_post_all(heap);
+  CHECK(posts_of(owner.heap) == 4, "nothing to post");
+  owner_end(&owner);
+}
+
+static void shared_ring(size_t unused) {
+  (void)unused;
+  enum { OWNERS = 1 + HAK_RINGS };
+  static owner_t owners[OWNERS]; /* the last has the first one's ring */
+  for (size_t i = 0; i < OWNERS; i++) {
+    owner_start(&owners[i], 64, 40, false);
+  }
+  hak_heap_t *heap = hak_heap_get(), *first = owners[0].heap, *last = owners[OWNERS - 1].heap;
+  CHECK(first->id % HAK_RINGS == last->id % HAK_RINGS && first != last, "heaps %u and %u", first->id, last->id);
+  for (size_t round = 0; round < 3; round++) {
+    for (size_t i = 0; i < OWNERS - 1; i++) {
+      hak_free(owners[i].blocks[round]);
+    }
+  }
+  CHECK(hak_load_relaxed(&first->xinbox) == 0, "posted too early");
+  hak_free(owners[OWNERS - 1].blocks[0]);
+  CHECK(inbox_length(first) == 3 && posts_of(first) == 1 && hak_load_relaxed(&last->xinbox) == 0, "made room");
+  hak_free(owners[0].blocks[3]);
+  CHECK(inbox_length(first) == 3 && inbox_length(last) == 1, "made room again");
+  for (size_t i = 1; i < OWNERS - 1; i++) {
+    CHECK(hak_load_relaxed(&owners[i].heap->xinbox) == 0, "another ring was posted");
+  }
+  for (size_t i = 0; i < 64; i++) { /* so many slow paths later */
+    hak_heap_tick(heap);
+  }
+  for (size_t i = 0; i < OWNERS; i++) {
+    CHECK(inbox_length(owners[i].heap) == (i == 0 ? 4 : i == OWNERS - 1 ? 1 : 3), "owner %zu", i);
+  }
+  for (size_t i = 0; i < OWNERS; i++) {
+    owner_end(&owners[i]);
+  }
+}
+
+static void test_posting(void **state) {
+  (void)state;
+  static const size_t sizes[] = {1, 64, 1024, 2048, 2049, 3000, 4096, 6000, 8192};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+    child_passes(posts_at, sizes[i]);
+  }
+  child_passes(shared_ring, 0);
+}
+
+/* ---- Draining ---------------------------------------------------------------------------------------------------- */
+
+static size_t free_in_slabs(const hak_heap_t *heap, unsigned c) {
+  const hak_slab_t *slab = heap->slabs[c];
+  size_t blocks = 0;
+  for (; slab != NULL; slab = slab->next == heap->slabs[c] ? NULL : slab->next) {
+    blocks += slab->free_blocks;
+  }
+  return blocks;
+}
+
+static void bounded(size_t unused) {
+  (void)unused;
+  owner_t owner;
+  enum { BLOCKS = 20 * HAK_RING_BLOCKS };
+  owner_start(&owner, 64, BLOCKS + 1, false); /* one stays, so that no slab becomes empty */
+  unsigned c = hak_slab_class_of(64);
+  size_t before = free_in_slabs(owner.heap, c);
+  for (size_t i = 1; i <= BLOCKS; i++) {
+    hak_free(owner.blocks[i]);
+  }
+  CHECK(inbox_length(owner.heap) == BLOCKS, "%zu in the inbox", inbox_length(owner.heap));
+  uint32_t unclaimed = 0;
+  CHECK(hak_cas_seq(&owner.heap->xclaim, &unclaimed, 1), "claim"); /* the owner sleeps: no other barrier is needed */
+  static const uint32_t steps[] = {0, 1, 10, 100, HAK_DRAIN_BLOCKS};
+  size_t given = 0;
+  for (size_t i = 0; i < COUNT_OF(steps); i++) {
+    CHECK(hak_remote_drain(owner.heap, steps[i]) == (steps[i] != 0), "%u blocks", steps[i]);
+    given += steps[i];
+    CHECK(free_in_slabs(owner.heap, c) - before == given, "%zu given, not %zu", free_in_slabs(owner.heap, c) - before, given);
+  }
+  CHECK(hak_load_relaxed(&owner.heap->xinbox) == 0 && owner.heap->pending != NULL, "the rest waits");
+  CHECK(hak_remote_drain(owner.heap, UINT32_MAX) && owner.heap->pending == NULL, "the rest");
+  CHECK(free_in_slabs(owner.heap, c) - before == BLOCKS && !hak_remote_drain(owner.heap, UINT32_MAX), "all");
+  CHECK(hak_slab_is_valid(owner.heap, c), "slabs");
+  hak_guard_release_mt(owner.heap);
+  owner_end(&owner);
+}
+
+/* An owner that needs blocks takes in a bounded number before it carves. */
+static void *drains_itself(void *argument) {
+  owner_t *owner = argument;
+  owner_thread(owner);
+  hak_heap_t *heap = owner->heap;
+  unsigned c = hak_slab_class_of(64);
+  while (heap->tls->bin[c].head != NULL) {
+    CHECK(hak_malloc(64) != NULL, "no memory");
+  }
+  CHECK(hak_malloc(64) != NULL && heap->pending != NULL, "not drained");
+  size_t held = 1;
+  for (const hak_block_t *b = heap->tls->bin[c].head; b != NULL; b = b->next) {
+    held++;
+  }
+  CHECK(held + free_in_slabs(heap, c) == HAK_DRAIN_BLOCKS, "took in %zu", held + free_in_slabs(heap, c));
+  return NULL;
+}
+
+static void owner_drains(size_t unused) {
+  (void)unused;
+  CHECK(hak_heap_get() != NULL, "a heap");
+  owner_t owner = {.bytes = 64, .count = 500, .blocks = calloc(500, sizeof(void *))};
+  pthread_barrier_init(&owner.ready, NULL, 2);
+  pthread_barrier_init(&owner.go_on, NULL, 2);
+  owner.thread = thread_start(drains_itself, &owner);
+  pthread_barrier_wait(&owner.ready);
+  for (size_t i = 0; i < 500; i++) {
+    hak_free(owner.blocks[i]);
+  }
+  owner_end(&owner);
+}
+
+static void test_draining(void **state) {
+  (void)state;
+  child_passes(bounded, 0);
+  child_passes(owner_drains, 0);
+}
+
+/* ---- Helping ----------------------------------------------------------------------------------------------------- */
+
+static void sleeping(size_t unused) {
+  (void)unused;
+  if (!hak_os_barrier_all_threads()) {
+    return; /* then nobody can know that it sleeps */
+  }
+  owner_t owner;
+  enum { BLOCKS = 2 * HAK_HELP_POSTS * HAK_RING_BLOCKS };
+  owner_start(&owner, 256, BLOCKS + 1, false);
+  for (size_t i = 1; i <= BLOCKS; i++) {
+    hak_free(owner.blocks[i]);
+    size_t waiting = i % (HAK_HELP_POSTS * HAK_RING_BLOCKS) / HAK_RING_BLOCKS * HAK_RING_BLOCKS;
+    if (i % HAK_RING_BLOCKS == 0) {
+      CHECK(inbox_length(owner.heap) == waiting, "%zu freed: %zu wait, not %zu", i, inbox_length(owner.heap), waiting);
+    }
+  }
+  CHECK(owner.heap->pending == NULL && hak_load_relaxed(&owner.heap->xclaim) == 0, "the helper is done");
+  for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
+    CHECK(hak_slab_is_valid(owner.heap, c), "class %u", c);
+  }
+  /* An owner that is at it itself is left alone. */
+  hak_store_relaxed(&owner.heap->xbusy, true);
+  void *block = owner.blocks[0];
+  ((hak_block_t *)block)->key = hak_freed_key(block);
+  hak_store_relaxed(&owner.heap->xinbox, (uint64_t)(HAK_HELP_POSTS - 1) << REMOTE_COUNT_SHIFT);
+  hak_remote_post_one_mt(block, owner.heap->id);
+  CHECK(inbox_length(owner.heap) == 1 && hak_load_relaxed(&owner.heap->xclaim) == 0, "taken from a busy owner");
+  hak_store_relaxed(&owner.heap->xbusy, false);
+  owner_end(&owner);
+}
+
+static void parked(size_t unused) {
+  (void)unused;
+  owner_t owner;
+  enum { BLOCKS = 10 * HAK_RING_BLOCKS };
+  owner_start(&owner, 256, BLOCKS, true);
+  CHECK(hak_load_relaxed(&owner.heap->xstate) == HAK_HEAP_PARKED && owner.heap->tls == NULL, "parked");
+  for (size_t i = 0; i < BLOCKS; i++) {
+    hak_free(owner.blocks[i]);
+    CHECK(hak_load_relaxed(&owner.heap->xinbox) == 0, "block %zu waits for nobody", i);
+  }
+  hak_heap_flush(hak_heap_get());
+  CHECK(owner.heap->spare != NULL && hak_load_relaxed(hak_segment_active_slices()) == 1, "its slabs are empty");
+  hak_collect(0);
+  CHECK(owner.heap->spare == NULL && hak_load_relaxed(hak_segment_active_slices()) == 0, "its slabs are gone");
+}
+
+/* The count of posts goes round without touching the address. */
+static void many_posts(size_t unused) {
+  (void)unused;
+  owner_t owner;
+  enum { POSTS = 70000 };
+  owner_start(&owner, 16, POSTS, true);
+  hak_heap_t *heap = hak_registry_adopt_mt(); /* nobody helps an active owner that is claimed */
+  uint32_t unclaimed = 0;
+  CHECK(heap == owner.heap && hak_cas_seq(&heap->xclaim, &unclaimed, 1), "claim");
+  for (size_t i = 0; i < POSTS; i++) {
+    hak_block_t *block = owner.blocks[i];
+    block->key = hak_freed_key(block);
+    hak_remote_post_one_mt(block, heap->id);
+    CHECK(posts_of(heap) == (i + 1) % 65536 && remote_first(hak_load_relaxed(&heap->xinbox)) == block, "post %zu", i);
+  }
+  CHECK(inbox_length(heap) == POSTS, "%zu blocks", inbox_length(heap));
+  hak_guard_release_mt(heap);
+  hak_guard_enter(heap);
+  CHECK(hak_remote_drain(heap, UINT32_MAX) && !hak_remote_drain(heap, 1), "drained");
+  hak_slab_release_spare(heap);
+  hak_guard_leave(heap);
+  CHECK(hak_load_relaxed(hak_segment_active_slices()) == 0, "slabs are left");
+}
+
+static void test_helping(void **state) {
+  (void)state;
+  child_passes(sleeping, 0);
+  child_passes(parked, 0);
+  child_passes(many_posts, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_posting),
+      cmocka_unit_test(test_draining),
+      cmocka_unit_test(test_helping),
+  };
+  return cmocka_run_group_tests_name("remote", tests, NULL, NULL);
+}
