@@ -99,7 +99,7 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, const void *site)
 }
 
 HAK_FAST void *alloc_from_bin(uint16_t offset, size_t size, const void *site) {
-  hak_bin_t *bin = (hak_bin_t *)(void *)((char *)&hak_tls + offset);
+  hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
   hak_block_t *block = bin->head;
   if (HAK_UNLIKELY(block == NULL)) return alloc_slow(size, site);
   bin->head = block->next;
@@ -108,23 +108,23 @@ HAK_FAST void *alloc_from_bin(uint16_t offset, size_t size, const void *site) {
   return block;
 }
 
-/* A slot from the magazine of a pool size; 0 when it is empty. */
-HAK_FAST uintptr_t alloc_from_magazine(size_t size) {
-  hak_magazine_t *magazine = (hak_magazine_t *)(void *)((char *)&hak_tls + hak_bin_by_128[(size + 127) >> 7]);
+/* Takes a slot from the magazine of a pool size; false when it is empty. */
+HAK_FAST bool alloc_from_magazine(size_t size, uintptr_t *slot) {
+  hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(hak_bin_by_128[(size + 127) >> 7]);
   uint32_t count = magazine->count;
-  if (HAK_UNLIKELY(count == 0)) return 0;
+  if (HAK_UNLIKELY(count == 0)) return false;
   magazine->count = --count;
-  uintptr_t slot = magazine->slots[count];
-  ((hak_block_t *)(slot & ~HAK_SLOT_ZERO))->key = 0; /* as above; in a block that is zero it changes nothing */
-  return slot;
+  *slot = magazine->slots[count];
+  ((hak_block_t *)(*slot & ~HAK_SLOT_ZERO))->key = 0; /* as above; in a block that is zero it changes nothing */
+  return true;
 }
 
 HAK_FAST void *alloc_fast(size_t size, const void *site) {
   if (HAK_LIKELY(size <= HAK_TINY_MAX)) return alloc_from_bin(hak_bin_by_grain[(size + 15) >> 4], size, site);
   if (size <= HAK_MID_MAX) return alloc_from_bin(hak_bin_by_128[(size + 127) >> 7], size, site);
   if (size <= HAK_POOL_MAX) {
-    uintptr_t slot = alloc_from_magazine(size);
-    if (HAK_LIKELY(slot != 0)) return alloc_from_slot(slot);
+    uintptr_t slot;
+    if (alloc_from_magazine(size, &slot)) return alloc_from_slot(slot);
   }
   return alloc_slow(size, site);
 }
@@ -140,8 +140,8 @@ void *hak_calloc(size_t count, size_t size) {
     void *block = alloc_from_bin((uint16_t)(hak_slab_class_of(bytes) * HAK_BIN_SCALE), bytes, NULL);
     return block == NULL ? NULL : memset(block, 0, bytes);
   }
-  uintptr_t slot = bytes <= HAK_POOL_MAX ? alloc_from_magazine(bytes) : 0;
-  if (slot == 0) slot = hak_alloc_slot(bytes, NULL);
+  uintptr_t slot;
+  if (bytes > HAK_POOL_MAX || !alloc_from_magazine(bytes, &slot)) slot = hak_alloc_slot(bytes, NULL);
   void *block = alloc_from_slot(slot);
   if (slot != 0 && (slot & HAK_SLOT_ZERO) == 0) memset(block, 0, bytes);
   return block;

@@ -11,7 +11,9 @@ static hak_block_info_t block_bad(const char *what) { return (hak_block_info_t){
 static hak_block_info_t block_in_slab(const void *p, uint32_t tag) {
   const hak_slab_class_t *info = &hak_slab_classes[hak_tag_class(tag)];
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
-  if (offset * info->magic >= info->magic) return block_bad(HAK_BAD_INTERIOR);
+  if (!hak_slab_block_begins(info, offset)) {
+    return block_bad(offset < info->capacity * info->block_bytes ? HAK_BAD_INTERIOR : HAK_BAD_FOREIGN);
+  }
   /* `carved` only grows while a block of the slab is out, and covers every block that is */
   if (offset / info->block_bytes >= hak_cell_of(p)->slab.carved) return block_bad(HAK_BAD_FOREIGN);
   if (((const hak_block_t *)p)->key == hak_freed_key(p)) return block_bad(HAK_BAD_DOUBLE_FREE);

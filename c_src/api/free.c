@@ -22,8 +22,8 @@
 #include "tier/pool.h"
 
 /* The bin has no room (it was counted down below zero). */
-static __attribute__((noinline)) void free_overflow(hak_bin_t *bin, hak_block_t *block) {
-  bin->room++;
+static __attribute__((noinline)) void free_overflow(hak_block_t *block, size_t offset) {
+  ((hak_bin_t *)(void *)((char *)&hak_tls + offset))->room++;
   block->key = hak_freed_key(block);
   hak_heap_t *heap = hak_tls.heap;
   hak_guard_enter(heap);
@@ -89,44 +89,65 @@ static __attribute__((noinline)) void free_other(void *p, const char *function) 
   }
 }
 
-/* Frees a block of a pool span into a magazine with room; false when that is not what it is. */
-HAK_FAST bool free_hits_magazine(hak_tls_t *tls, void *p, uint64_t tag) {
-  if (tag >> 31 != 1) return false; /* not a span, or not in the map's first level */
-  unsigned class_number = hak_tag_class((uint32_t)tag);
-  if (class_number >= HAK_POOL_CLASSES) return false;
-  hak_magazine_t *magazine = &tls->pool[class_number];
-  uint32_t count = magazine->count;
-  int number = hak_span_block_number(p, (uint32_t)tag);
-  if (HAK_UNLIKELY(number < 0) || HAK_UNLIKELY(count == magazine->capacity)) return false;
+/* A block of another heap's slab, by its tag in the map's first level. */
+static __attribute__((noinline)) void free_remote(void *p, uint32_t tag, const char *function) {
+  const hak_slab_class_t *info = &hak_slab_classes[hak_tag_class(tag)];
   hak_block_t *block = p;
   uintptr_t key = hak_freed_key(block);
-  if (HAK_UNLIKELY(block->key == key)) return false;
-  /* The youngest block once more: noticed even if the program wrote over its key. */
-  if (count != 0 && HAK_UNLIKELY((magazine->slots[count - 1] & ~HAK_SLOT_ZERO) == (uintptr_t)p)) return false;
+  hak_heap_t *heap = hak_tls.heap;
+  uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
+  if (HAK_UNLIKELY(heap == NULL) || HAK_UNLIKELY(!hak_slab_block_begins(info, offset)) ||
+      HAK_UNLIKELY(block->key == key)) {
+    free_other(p, function);
+    return;
+  }
   block->key = key;
+  hak_remote_free(heap, block, hak_tag_heap_id(tag), info->block_bytes);
+}
+
+/* Not of this thread's heap: a block of a pool span goes into the magazine if there is room. `tag` as hak_tagmap_first
+ * gives it. */
+HAK_FAST void free_elsewhere(void *p, uint64_t tag, const char *function) {
+  uint64_t in_pool = tag - HAK_TAG_SPAN; /* the class and the slices back, and no bit more */
+  if (HAK_UNLIKELY(in_pool > (HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK))) {
+    if (tag - 1 < HAK_TAG_SPAN - 1) {
+      free_remote(p, (uint32_t)tag, function);
+    } else {
+      free_other(p, function);
+    }
+    return;
+  }
+  size_t offset = (HAK_SLAB_CLASSES + (in_pool >> HAK_TAG_CLASS_SHIFT)) * HAK_BIN_SCALE;
+  hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(offset);
+  hak_block_t *block = p;
+  uintptr_t key = hak_freed_key(block);
+  uint32_t count = magazine->count;
+  if (HAK_UNLIKELY(hak_span_block_number(p, (uint32_t)in_pool) < 0) || HAK_UNLIKELY(block->key == key) ||
+      HAK_UNLIKELY(count == magazine->capacity)) {
+    free_other(p, function);
+    return;
+  }
   magazine->slots[count] = (uintptr_t)p;
   magazine->count = count + 1;
-  return true;
+  block->key = key;
 }
 
 HAK_FAST void free_from(void *p, const char *function) {
-  hak_tls_t *tls = &hak_tls;
-  uint64_t tag = hak_tagmap_first(p);
-  uint64_t own = tag ^ tls->self;
-  if (HAK_UNLIKELY(own >= 1u << HAK_TAG_HEAP_SHIFT)) {
-    if (!free_hits_magazine(tls, p, tag)) free_other(p, function);
+  uint64_t own = hak_tagmap_own(p, hak_tls_self());
+  if (HAK_UNLIKELY(own >= HAK_TAG_OWN_END)) {
+    free_elsewhere(p, hak_tagmap_first(own, hak_tls_self()), function);
     return;
   }
-  hak_bin_t *bin = (hak_bin_t *)(void *)((char *)tls->bin + own);
+  hak_bin_t HAK_TLS *bin = hak_tls_bin(own);
   hak_block_t *block = p;
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
   uintptr_t key = hak_freed_key(block);
-  if (HAK_UNLIKELY(offset * bin->magic >= bin->magic) || HAK_UNLIKELY(block->key == key)) {
+  if (HAK_UNLIKELY(offset * bin->magic >= bin->limit) || HAK_UNLIKELY(block->key == key)) {
     free_other(p, function);
     return;
   }
   if (HAK_UNLIKELY(--bin->room < 0)) {
-    free_overflow(bin, block);
+    free_overflow(block, own);
     return;
   }
   block->next = bin->head;
@@ -142,7 +163,7 @@ void hak_free_sized(void *p, size_t size) {
     return;
   }
   size_t offset = hak_bin_by_128[(size + 127) >> 7];
-  hak_magazine_t *magazine = (hak_magazine_t *)(void *)((char *)&hak_tls + offset);
+  hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(offset);
   uint32_t count = magazine->count;
   if (HAK_UNLIKELY(count == magazine->capacity)) {
     free_to_magazine(p, (unsigned)(offset / HAK_BIN_SCALE) - HAK_SLAB_CLASSES);

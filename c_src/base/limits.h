@@ -54,7 +54,7 @@
 /* A ring of remote frees is posted when it holds this many blocks or bytes; the owner takes back this many at a time. */
 #define HAK_RINGS 8u
 #define HAK_RING_BLOCKS 32u
-#define HAK_RING_BYTES (64 * HAK_KIB)
+#define HAK_RING_BYTES (64 * 1024)
 #define HAK_DRAIN_BLOCKS 256u
 
 /* After so many posts that nobody took in (2 MiB at most), whoever posts takes them in for a sleeping owner. */

@@ -9,16 +9,21 @@
 
 #define ROOM_BY_BYTES(bytes) (HAK_BIN_BYTES_MAX / (bytes))
 #define ROOM(bytes)                                                                                                     \
-  (int32_t)(ROOM_BY_BYTES(bytes) > HAK_BIN_BLOCKS_MAX   ? HAK_BIN_BLOCKS_MAX                                            \
+  (int16_t)(ROOM_BY_BYTES(bytes) > HAK_BIN_BLOCKS_MAX   ? HAK_BIN_BLOCKS_MAX                                            \
             : ROOM_BY_BYTES(bytes) < HAK_BIN_BLOCKS_MIN ? HAK_BIN_BLOCKS_MIN                                            \
                                                         : ROOM_BY_BYTES(bytes))
 
-/* The magic is from Lemire, Kaser, Kurz, "Faster Remainder by Direct Computation" (2019): with ceil(2^32 / d) for it, d
- * divides n if and only if n * magic mod 2^32 < magic, for all n * d below 2^32; here n < 2^16 and d <= 2^13. */
+/* After Lemire, Kaser, Kurz, "Faster Remainder by Direct Computation" (2019). With magic = floor(2^32 / d) + 1 it is
+ * magic * d = 2^32 + e for an e from 1 to d, so the k-th block, at offset k * d, gives k * e, and an offset r behind it
+ * gives k * e + r * magic, which is more than that of any block (as offset and d are below 2^16 and 2^13 + 1). Hence the
+ * last block's value plus 1 is a limit that also keeps out what is behind the last block; it is below 2^16. */
+#define MAGIC(bytes) (UINT64_C(0x100000000) / (bytes) + 1)
+#define CAPACITY(bytes) (HAK_SLICE_BYTES / (bytes))
+#define LIMIT(bytes) ((CAPACITY(bytes) - 1) * (MAGIC(bytes) * (bytes) - UINT64_C(0x100000000)) + 1)
 #define SLAB(bytes)                                                                                                     \
   {                                                                                                                     \
-    .block_bytes = (bytes), .capacity = (uint32_t)(HAK_SLICE_BYTES / (bytes)), .magic = UINT32_MAX / (bytes) + 1,       \
-    .bin_room = ROOM(bytes)                                                                                             \
+    .block_bytes = (bytes), .capacity = (uint32_t)CAPACITY(bytes), .magic = (uint32_t)MAGIC(bytes),                     \
+    .limit = (uint16_t)LIMIT(bytes), .bin_room = ROOM(bytes)                                                              \
   }
 
 const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {
@@ -42,7 +47,7 @@ const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {
 #define SPAN(kib)                                                                                                       \
   {                                                                                                                     \
     .block_bytes = (kib) * 1024, .slices = SPAN_SLICES(kib), .blocks = SPAN_BLOCKS(kib),                                \
-    .magic = UINT32_MAX / (kib) + 1, .full = ~UINT64_C(0) >> (64 - SPAN_BLOCKS(kib))                                    \
+    .magic = UINT64_MAX / ((kib) * UINT64_C(1024)) + 1, .full = ~UINT64_C(0) >> (64 - SPAN_BLOCKS(kib))                 \
   }
 
 const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {

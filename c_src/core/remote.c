@@ -9,6 +9,9 @@
 /* The inbox word. Addresses have 48 bits (core/tagmap.h sees to it), so a count of posts fits above. */
 #define REMOTE_COUNT_SHIFT 48
 
+/* What a block counts at least, so that a ring holds HAK_RING_BLOCKS of them. */
+#define REMOTE_LEAST_BYTES (HAK_RING_BYTES / HAK_RING_BLOCKS)
+
 static hak_block_t *remote_first(uint64_t inbox) {
   return (hak_block_t *)(uintptr_t)(inbox & (((uint64_t)1 << REMOTE_COUNT_SHIFT) - 1));
 }
@@ -47,22 +50,25 @@ static void remote_post(hak_heap_t *heap, hak_ring_t *ring) {
   hak_count(&heap->remote_blocks, ring->blocks);
   ring->first = ring->last = NULL;
   ring->blocks = 0;
-  ring->bytes = 0;
+  ring->room = HAK_RING_BYTES;
   remote_push_mt(hak_registry_heap(ring->id), first, last);
+}
+
+/* The ring is another owner's, or new. */
+HAK_SLOW_STATIC void remote_change_owner(hak_heap_t *heap, hak_ring_t *ring, uint32_t owner_id) {
+  if (ring->blocks != 0) remote_post(heap, ring);
+  ring->id = owner_id;
+  ring->room = HAK_RING_BYTES;
 }
 
 void hak_remote_free(hak_heap_t *heap, hak_block_t *block, uint32_t owner_id, uint32_t block_bytes) {
   hak_ring_t *ring = &heap->ring[owner_id % HAK_RINGS];
-  if (HAK_UNLIKELY(ring->id != owner_id)) {
-    if (ring->blocks != 0) remote_post(heap, ring);
-    ring->id = owner_id;
-  }
+  if (HAK_UNLIKELY(ring->id != owner_id)) remote_change_owner(heap, ring, owner_id);
   block->next = ring->first;
-  if (ring->first == NULL) ring->last = block;
+  if (ring->blocks++ == 0) ring->last = block;
   ring->first = block;
-  ring->blocks++;
-  ring->bytes += block_bytes;
-  if (HAK_UNLIKELY(ring->blocks >= HAK_RING_BLOCKS || ring->bytes >= HAK_RING_BYTES)) remote_post(heap, ring);
+  ring->room -= (int32_t)(block_bytes > REMOTE_LEAST_BYTES ? block_bytes : REMOTE_LEAST_BYTES);
+  if (HAK_UNLIKELY(ring->room <= 0)) remote_post(heap, ring);
 }
 
 void hak_remote_post_all(hak_heap_t *heap) {

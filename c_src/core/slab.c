@@ -101,7 +101,7 @@ static hak_block_t *slab_take_list(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t
   const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
   hak_block_t *block = slab->free;
   bin->head = block->next;
-  bin->room = info->bin_room - (int32_t)slab->free_blocks + 1;
+  bin->room = (int16_t)(info->bin_room - slab->free_blocks + 1);
   slab->free = NULL;
   slab->free_blocks = 0;
   slab_unlist(heap, slab);
@@ -125,7 +125,7 @@ static hak_block_t *slab_carve(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t *bi
     next = block;
   }
   bin->head = next;
-  bin->room = info->bin_room - (int32_t)blocks + 1;
+  bin->room = (int16_t)(info->bin_room - (int)blocks + 1);
   slab->carved = (uint16_t)(slab->carved + blocks);
   if (slab->carved == info->capacity) slab_unlist(heap, slab);
   return (hak_block_t *)(void *)first;

@@ -27,11 +27,8 @@ HAK_HIDDEN size_t hak_span_purge_mt(hak_segment_t *segment);
 
 /* The number of the block that begins at p, or -1 if none does. `tag` is that of p's slice. */
 HAK_FAST int hak_span_block_number(const void *p, uint32_t tag) {
-  const hak_span_class_t *info = &hak_span_classes[hak_tag_class(tag)];
-  uint64_t offset =
-      ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) + ((uint64_t)hak_tag_back(tag) << HAK_SLICE_SHIFT); /* in the span */
-  uint64_t number = (offset / HAK_KIB) * info->magic >> 32;
-  return number * info->block_bytes == offset && number < info->blocks ? (int)number : -1;
+  uint64_t offset = ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) | (uint64_t)hak_tag_back(tag) << HAK_SLICE_SHIFT;
+  return hak_span_block_at(&hak_span_classes[hak_tag_class(tag)], offset);
 }
 
 #endif

@@ -13,10 +13,17 @@ static _Atomic(_Atomic uint64_t *) tagmap_xsecond;
 
 static uint64_t tagmap_slice(const void *p) { return (uintptr_t)p >> HAK_SLICE_SHIFT; }
 
+static uint64_t tagmap_entry(uint64_t slice, uint32_t tag) { return hak_tag_rotate_right(slice << 32 | tag); }
+
+/* The tag in a place if it is about the slice, else more than 32 bits. */
+static uint64_t tagmap_look(_Atomic uint64_t *place, uint64_t slice) {
+  return hak_tag_rotate_left(hak_load_relaxed(place)) ^ slice << 32;
+}
+
 /* The place of a slice, or the place where it would be: the first level's if the slice is there. */
 static _Atomic uint64_t *tagmap_place(uint64_t slice) {
   _Atomic uint64_t *first = &hak_tagmap[slice & TAGMAP_MASK];
-  if ((uint32_t)(hak_load_relaxed(first) >> 32) == (uint32_t)slice) return first;
+  if (tagmap_look(first, slice) >> 32 == 0) return first;
   _Atomic uint64_t *second = hak_load_acquire(&tagmap_xsecond);
   return second == NULL ? NULL : &second[slice & TAGMAP2_MASK];
 }
@@ -25,8 +32,8 @@ uint32_t hak_tagmap_get_mt(const void *p) {
   uint64_t slice = tagmap_slice(p);
   _Atomic uint64_t *place = tagmap_place(slice);
   if (place == NULL || slice >> 32 != 0) return 0;
-  uint64_t difference = hak_load_relaxed(place) ^ slice << 32;
-  return difference >> 32 == 0 ? (uint32_t)difference : 0;
+  uint64_t tag = tagmap_look(place, slice);
+  return tag >> 32 == 0 ? (uint32_t)tag : 0;
 }
 
 /* Whether all the slices' places in a table are free; if so, claims them with the tag 0. */
@@ -34,7 +41,9 @@ static bool tagmap_claim(_Atomic uint64_t *table, uint64_t mask, uint64_t first_
   for (unsigned i = 0; i < slices; i++) {
     if (hak_load_relaxed(&table[(first_slice + i) & mask]) != 0) return false;
   }
-  for (unsigned i = 0; i < slices; i++) hak_store_relaxed(&table[(first_slice + i) & mask], (first_slice + i) << 32);
+  for (unsigned i = 0; i < slices; i++) {
+    hak_store_relaxed(&table[(first_slice + i) & mask], tagmap_entry(first_slice + i, 0));
+  }
   return true;
 }
 
@@ -55,7 +64,7 @@ void hak_tagmap_set(const void *slice_base, uint32_t tag) {
   uint64_t slice = tagmap_slice(slice_base);
   _Atomic uint64_t *place = tagmap_place(slice);
   hak_check(place != NULL);
-  hak_store_relaxed(place, slice << 32 | tag);
+  hak_store_relaxed(place, tagmap_entry(slice, tag));
 }
 
 void hak_tagmap_forget_mt(const void *base, unsigned slices) {

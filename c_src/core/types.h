@@ -35,11 +35,12 @@ typedef struct hak_block {
 HAK_FAST uintptr_t hak_freed_key(const void *block) { return (uintptr_t)block + 0x5bd1e995u; }
 
 /* Owner: the thread. Invariant: room <= bin_room of the class, and length of the list == bin_room - room.
- * All zero, as the thread starts: an empty list (so malloc takes its slow path) with magic 0 (so free does). */
+ * All zero, as the thread starts: an empty list (so malloc takes its slow path) with limit 0 (so free does). */
 typedef struct hak_bin {
   hak_block_t *head;
-  int32_t room;   /* how many more blocks may be pushed; negative after taking a long list from a slab */
-  uint32_t magic; /* of hak_slab_class_t; here so that a free needs no second table */
+  uint32_t magic; /* of hak_slab_class_t, as `limit`; here so that a free needs no second table */
+  uint16_t limit;
+  int16_t room; /* how many more blocks may be pushed; negative after taking a long list from a slab */
 } hak_bin_t;
 
 /* Owner: the thread. Invariant: slots[0 .. count) are free blocks, nothing else refers to them; count <= capacity.
@@ -55,7 +56,7 @@ typedef struct hak_magazine {
 typedef struct hak_tls {
   hak_bin_t bin[HAK_SLAB_CLASSES];
   hak_magazine_t pool[HAK_POOL_CLASSES]; /* right behind the bins: hak_bin_by_128 */
-  uint64_t self;                         /* the tag bits of this thread's heap; 0 without one, which no slab has */
+  uint64_t self;                         /* hak_tag_self of its heap; 0 without one, which no slab has */
   hak_heap_t *heap;
   bool exited; /* its heap was parked at the thread's end: what still comes borrows one for each call */
 } hak_tls_t;
@@ -118,7 +119,7 @@ _Static_assert(sizeof(hak_segment_t) <= HAK_SEGMENT_COLOUR_BYTES, "a segment's m
 typedef struct hak_ring {
   hak_block_t *first, *last;
   uint32_t id, blocks;
-  size_t bytes;
+  int32_t room; /* in bytes, counting a block as HAK_RING_BYTES / HAK_RING_BLOCKS at least; posted when it is used up */
 } hak_ring_t;
 
 /* Written by the owner with hak_count, read by anybody. The order is that of the table in core/stats.h. */

@@ -46,7 +46,8 @@ static void heap_attach(hak_heap_t *heap) {
   hak_tls_t *tls = &hak_tls;
   heap->tls = tls;
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
-    tls->bin[c] = (hak_bin_t){.room = hak_slab_classes[c].bin_room, .magic = hak_slab_classes[c].magic};
+    const hak_slab_class_t *info = &hak_slab_classes[c];
+    tls->bin[c] = (hak_bin_t){.magic = info->magic, .limit = info->limit, .room = info->bin_room};
   }
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
     uint32_t capacity = heap_magazine_capacity(hak_span_classes[c].block_bytes, HAK_POOL_MAGAZINE_BYTES,
@@ -58,7 +59,7 @@ static void heap_attach(hak_heap_t *heap) {
                                                HAK_ACE_MAGAZINE_BYTES, HAK_ACE_MAGAZINE_BLOCKS);
     heap->ace[c] = (hak_magazine_t){.slots = heap->ace_slots[c], .capacity = capacity};
   }
-  tls->self = (uint64_t)heap->id << HAK_TAG_HEAP_SHIFT;
+  tls->self = hak_tag_self(heap->id);
   tls->heap = heap;
 }
 

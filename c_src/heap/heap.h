@@ -7,6 +7,27 @@
 /* Static TLS, initial-exec: one load from a segment register, also in a library opened at run time. */
 HAK_HIDDEN extern _Thread_local hak_tls_t hak_tls __attribute__((tls_model("initial-exec")));
 
+/* Where the hits find the thread's part: HAK_TLS is an address space of its own on x86-64, the segment that fs points to,
+ * so that a bin is reached in one addressing mode: its offset, and that of hak_tls in the segment. The compiler cannot
+ * know that hak_tls is there too, so a function that uses the one does not use the other. */
+#if defined(__x86_64__) && defined(__SEG_FS) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#define HAK_TLS __seg_fs
+HAK_FAST uintptr_t hak_tls_place(void) {
+  uintptr_t place;
+  __asm__("movq hak_tls@gottpoff(%%rip), %0" : "=r"(place)); /* a constant in an executable: the linker sees to it */
+  return place;
+}
+#else
+#define HAK_TLS
+HAK_FAST uintptr_t hak_tls_place(void) { return (uintptr_t)&hak_tls; }
+#endif
+
+HAK_FAST hak_bin_t HAK_TLS *hak_tls_bin(size_t offset) { return (hak_bin_t HAK_TLS *)(hak_tls_place() + offset); }
+HAK_FAST hak_magazine_t HAK_TLS *hak_tls_magazine(size_t offset) {
+  return (hak_magazine_t HAK_TLS *)(hak_tls_place() + offset);
+}
+HAK_FAST uint64_t hak_tls_self(void) { return ((hak_tls_t HAK_TLS *)hak_tls_place())->self; }
+
 /* The calling thread's heap, adopted or made when it has none; NULL without memory, and in a thread whose heap was
  * parked because it ends: destructors of other libraries may still allocate and free there. */
 HAK_SLOW hak_heap_t *hak_heap_start(void);

@@ -30,19 +30,30 @@ static void release_plain(void *p, size_t size) {
 
 static void release_sized(void *p, size_t size) { hak_free_sized(p, size); }
 
-static void *remote_blocks[CALLS];
+/* Blocks of this thread freed by another one, in turns, so that this one takes them back as it allocates. */
+#define TURN 256
+static void *remote_blocks[TURN];
+static pthread_barrier_t remote_barrier;
 
 static void *remote_free(void *unused) {
   (void)unused;
-  for (size_t i = 0; i < CALLS; i++) hak_free(remote_blocks[i]);
+  for (size_t turn = 0; turn < CALLS / TURN; turn++) {
+    pthread_barrier_wait(&remote_barrier);
+    for (size_t i = 0; i < TURN; i++) hak_free(remote_blocks[i]);
+    pthread_barrier_wait(&remote_barrier);
+  }
   return NULL;
 }
 
-/* Blocks of this thread freed by another one. */
 static void remote(size_t size) {
   pthread_t thread;
-  for (size_t i = 0; i < CALLS; i++) remote_blocks[i] = hak_malloc(size);
+  pthread_barrier_init(&remote_barrier, NULL, 2);
   if (pthread_create(&thread, NULL, remote_free, NULL) != 0) abort();
+  for (size_t turn = 0; turn < CALLS / TURN; turn++) {
+    for (size_t i = 0; i < TURN; i++) remote_blocks[i] = hak_malloc(size);
+    pthread_barrier_wait(&remote_barrier);
+    pthread_barrier_wait(&remote_barrier);
+  }
   pthread_join(thread, NULL);
 }
 
