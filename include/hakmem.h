@@ -68,12 +68,12 @@ HAK_API HAK_ATTR_USE_RESULT HAK_ATTR_ALLOC_SIZE(2) void *hak_realloc(void *ptr, 
 
 /* Returns a block of at least `size` bytes aligned to `alignment`, which must be a power of two up to 1 GiB; otherwise
  * fails with EINVAL. `size` need not be a multiple of it. */
-HAK_API HAK_ATTR_MALLOC HAK_ATTR_ALLOC_ALIGN(1) HAK_ATTR_ALLOC_SIZE(2)
-void *hak_aligned_alloc(size_t alignment, size_t size);
+HAK_API void *hak_aligned_alloc(size_t alignment, size_t size) HAK_ATTR_MALLOC HAK_ATTR_ALLOC_ALIGN(1)
+    HAK_ATTR_ALLOC_SIZE(2);
 
 /* hak_aligned_alloc with zeroed content. */
-HAK_API HAK_ATTR_MALLOC HAK_ATTR_ALLOC_ALIGN(1) HAK_ATTR_ALLOC_SIZE(2)
-void *hak_aligned_zalloc(size_t alignment, size_t size);
+HAK_API void *hak_aligned_zalloc(size_t alignment, size_t size) HAK_ATTR_MALLOC HAK_ATTR_ALLOC_ALIGN(1)
+    HAK_ATTR_ALLOC_SIZE(2);
 
 /* As POSIX says: stores the block in `*out` and returns 0, or returns EINVAL or ENOMEM and leaves `*out` and errno
  * alone. `alignment` must be a power of two, a multiple of sizeof(void *), and at most 1 GiB. */
@@ -81,16 +81,17 @@ HAK_API HAK_ATTR_USE_RESULT HAK_ATTR_NONNULL(1) int hak_posix_memalign(void **ou
 
 /* Resizes a block of which the caller knows alignment and size, those of its last allocation or reallocation, and
  * keeps the alignment. `ptr` must not be NULL. Otherwise as hak_realloc. */
-HAK_API HAK_ATTR_USE_RESULT HAK_ATTR_NONNULL(1) HAK_ATTR_ALLOC_SIZE(4)
-void *hak_realloc_aligned_sized(void *ptr, size_t alignment, size_t old_size, size_t new_size);
+HAK_API void *hak_realloc_aligned_sized(void *ptr, size_t alignment, size_t old_size, size_t new_size)
+    HAK_ATTR_USE_RESULT HAK_ATTR_NONNULL(1) HAK_ATTR_ALLOC_SIZE(4);
 
 /* ---- Release --------------------------------------------------------------------------------------------------- */
 
 /* Frees a block of any function above; NULL is ignored. Keeps errno. */
 HAK_API void hak_free(void *ptr);
 
-/* Frees a block allocated with hak_malloc, hak_calloc, hak_realloc or hak_alloc_at with exactly `size` as its size
- * (count * size for hak_calloc); faster than hak_free. NULL is ignored. Another size is an error of the caller. */
+/* Frees a block whose size at its last allocation or reallocation was exactly `size` (count * size for hak_calloc) and
+ * whose alignment, if one was asked for, was at most 16; faster than hak_free. NULL is ignored. From 8 KiB to 52 KiB the
+ * caller is trusted: a wrong size or a block that is free already may be noticed late. */
 HAK_API void hak_free_sized(void *ptr, size_t size);
 
 /* Frees a block allocated with exactly this alignment and size by one of the aligned functions. NULL is ignored. */
@@ -136,7 +137,7 @@ typedef struct hak_tier_stats {
   uint64_t served;       /* blocks handed to thread caches by those refills */
   uint64_t returned;     /* blocks that came back out of thread caches */
   uint64_t fell_through; /* requests this tier could not serve and passed to the next */
-  uint64_t failed;       /* requests it could not serve and that no other tier served */
+  uint64_t failed;       /* requests that began at this tier and that no tier served */
 } hak_tier_stats_t;
 
 /* Set `size` to sizeof(hak_stats_t) before the call; a later version may add fields at the end. */

@@ -64,7 +64,7 @@ def headers_not_alone(sources, include):
     """Yields (file, 1, compiler's message) for every header that does not compile alone."""
     compiler = os.environ.get("CC", "cc")
     for path in sorted(sources.rglob("*.h")):
-        command = [compiler, "-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-unused", "-Werror", f"-I{include}"]
+        command = [compiler, "-std=gnu11", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-unused", "-Werror", f"-I{include}"]
         command += [f"-I{sources}", "-x", "c", "-"]
         code = f'#include "{path.relative_to(sources)}"\n'
         result = subprocess.run(command, input=code, capture_output=True, text=True, check=False)

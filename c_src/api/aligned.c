@@ -43,7 +43,7 @@ static uintptr_t aligned_slot(size_t alignment, size_t size) {
     uintptr_t slot = hak_alloc_slot(bytes, NULL);
     if (HAK_LIKELY((slot & ~HAK_SLOT_ZERO & (alignment - 1)) == 0)) return slot;
     hak_free((void *)(slot & ~HAK_SLOT_ZERO)); /* another class stood in, with blocks of another size */
-    size = bytes; /* a sized free will take the block for one of that class */
+    size = bytes;                              /* a sized free will take the block for one of that class */
   }
   bool zeroed;
   uintptr_t block = (uintptr_t)hak_mmap_alloc_mt(size, alignment, &zeroed);

@@ -65,8 +65,8 @@ static void free_to_magazine(void *p, unsigned class_number) {
 static bool free_is_cached(const void *p, unsigned class_number) {
   const hak_heap_t *heap = hak_tls.heap;
   if (heap == NULL) return false;
-  const hak_magazine_t *magazine = class_number < HAK_POOL_CLASSES ? &hak_tls.pool[class_number]
-                                                                   : &heap->ace[class_number - HAK_POOL_CLASSES];
+  const hak_magazine_t *magazine =
+      class_number < HAK_POOL_CLASSES ? &hak_tls.pool[class_number] : &heap->ace[class_number - HAK_POOL_CLASSES];
   for (uint32_t i = 0; i < magazine->count; i++) {
     if ((magazine->slots[i] & ~HAK_SLOT_ZERO) == (uintptr_t)p) return true;
   }

@@ -36,8 +36,8 @@ int hak_tier_of(const void *p) { return p == NULL ? HAK_TIER_NONE : hak_block_fi
 
 const char *hak_tier_name(int tier) {
   switch (tier) {
-#define INFO_NAME(NAME, name, max, what)                                                                                \
-  case HAK_TIER_##NAME:                                                                                                 \
+#define INFO_NAME(NAME, name, max, what) \
+  case HAK_TIER_##NAME:                  \
     return #name;
     HAK_TIERS_TABLE(INFO_NAME)
 #undef INFO_NAME
@@ -60,11 +60,11 @@ void hak_config_print(int fd) {
   hak_print(fd, "compiler: %s", __VERSION__);
   hak_print(fd, "flags: %s", HAK_BUILD_FLAGS);
   hak_print(fd, "malloc and free replaced: %s; assertions: level %d", INFO_OVERRIDE, HAK_DEBUG_LEVEL);
-#define INFO_TIER(NAME, name, max, what)                                                                                \
-  if (HAK_TIER_##NAME == HAK_TIER_MMAP) {                                                                               \
-    hak_print(fd, "tier %s: built in, above; %s", #name, what);                                                         \
-  } else {                                                                                                              \
-    hak_print(fd, "tier %s: built in, to %zu bytes; %s", #name, (size_t)(max), what);                                   \
+#define INFO_TIER(NAME, name, max, what)                                              \
+  if (HAK_TIER_##NAME == HAK_TIER_MMAP) {                                             \
+    hak_print(fd, "tier %s: built in, above; %s", #name, what);                       \
+  } else {                                                                            \
+    hak_print(fd, "tier %s: built in, to %zu bytes; %s", #name, (size_t)(max), what); \
   }
   HAK_TIERS_TABLE(INFO_TIER)
 #undef INFO_TIER
@@ -116,7 +116,7 @@ void hak_stats_print(int fd) {
   INFO_FIGURE(remote_blocks);
 #undef INFO_FIGURE
   for (int tier = 0; tier < HAK_TIER_COUNT; tier++) {
-#define INFO_COUNTER(name, meaning)                                                                                     \
+#define INFO_COUNTER(name, meaning) \
   hak_print(fd, "%s.%s: %lu", hak_tier_name(tier), #name, (unsigned long)stats.tier[tier].name);
     HAK_TIER_COUNTERS(INFO_COUNTER)
 #undef INFO_COUNTER
@@ -130,7 +130,7 @@ enum {
 #undef INFO_COUNT
       INFO_TIERS
 };
-#define INFO_SAME(NAME, name, max, what)                                                                                \
+#define INFO_SAME(NAME, name, max, what) \
   _Static_assert((int)HAK_TIER_##NAME == (int)INFO_TIER_##NAME && (int)HAK_AT_##NAME == (int)INFO_TIER_##NAME, #name);
 HAK_TIERS_TABLE(INFO_SAME)
 #undef INFO_SAME

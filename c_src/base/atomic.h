@@ -19,15 +19,15 @@
 #define hak_or_seq(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
 #define hak_and_relaxed(p, v) atomic_fetch_and_explicit((p), (v), memory_order_relaxed)
 #define hak_and_seq(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
-#define hak_cas_relaxed(p, old, new)                                                                                    \
+#define hak_cas_relaxed(p, old, new) \
   atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_relaxed, memory_order_relaxed)
-#define hak_cas_seq(p, old, new)                                                                                        \
+#define hak_cas_seq(p, old, new) \
   atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_seq_cst, memory_order_seq_cst)
-#define hak_cas_weak_release(p, old, new)                                                                               \
+#define hak_cas_weak_release(p, old, new) \
   atomic_compare_exchange_weak_explicit((p), (old), (new), memory_order_release, memory_order_relaxed)
-#define hak_cas_weak_acquire(p, old, new)                                                                               \
+#define hak_cas_weak_acquire(p, old, new) \
   atomic_compare_exchange_weak_explicit((p), (old), (new), memory_order_acquire, memory_order_acquire)
-#define hak_cas_acq_rel(p, old, new)                                                                                    \
+#define hak_cas_acq_rel(p, old, new) \
   atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_acq_rel, memory_order_relaxed)
 
 /* The owner's half of an asymmetric barrier: keeps the compiler's order. The other half is a system call that makes the

@@ -14,13 +14,13 @@
 #endif
 
 #define hak_check(condition) (HAK_LIKELY(condition) ? (void)0 : hak_fatal(__func__, "corrupted: not " #condition, NULL))
-#define hak_assert(condition)                                                                                           \
-  do {                                                                                                                  \
-    if (HAK_DEBUG_LEVEL >= 1) hak_check(condition);                                                                     \
+#define hak_assert(condition)                       \
+  do {                                              \
+    if (HAK_DEBUG_LEVEL >= 1) hak_check(condition); \
   } while (0)
-#define hak_assert_slow(condition)                                                                                      \
-  do {                                                                                                                  \
-    if (HAK_DEBUG_LEVEL >= 2) hak_check(condition);                                                                     \
+#define hak_assert_slow(condition)                  \
+  do {                                              \
+    if (HAK_DEBUG_LEVEL >= 2) hak_check(condition); \
   } while (0)
 
 #endif

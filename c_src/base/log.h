@@ -30,9 +30,9 @@ HAK_SLOW bool hak_log_wanted(unsigned kind);
 HAK_HIDDEN void hak_log_enable(bool on);
 
 /* Logs a printf-formatted line about a failure: hak_log(HAK_LOG_CHUNK, "[POOL_ARENA] chunk_ensure FAILED: ...", ...). */
-#define hak_log(kind, ...)                                                                                              \
-  do {                                                                                                                  \
-    if (hak_log_wanted(kind)) hak_print(2, __VA_ARGS__);                                                                \
+#define hak_log(kind, ...)                               \
+  do {                                                   \
+    if (hak_log_wanted(kind)) hak_print(2, __VA_ARGS__); \
   } while (0)
 
 #endif

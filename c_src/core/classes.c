@@ -1,16 +1,18 @@
 #include "core/classes.h"
 
+/* clang-format off: tables */
+
 /* Eight classes that follow a size in equal steps. */
-#define EIGHT(X, after, step)                                                                                           \
-  X((after) + (step)), X((after) + 2 * (step)), X((after) + 3 * (step)), X((after) + 4 * (step)),                       \
+#define EIGHT(X, after, step)                                                                     \
+  X((after) + (step)), X((after) + 2 * (step)), X((after) + 3 * (step)), X((after) + 4 * (step)), \
       X((after) + 5 * (step)), X((after) + 6 * (step)), X((after) + 7 * (step)), X((after) + 8 * (step))
 
 /* ---- Slab classes ---- */
 
 #define ROOM_BY_BYTES(bytes) (HAK_BIN_BYTES_MAX / (bytes))
-#define ROOM(bytes)                                                                                                     \
-  (int16_t)(ROOM_BY_BYTES(bytes) > HAK_BIN_BLOCKS_MAX   ? HAK_BIN_BLOCKS_MAX                                            \
-            : ROOM_BY_BYTES(bytes) < HAK_BIN_BLOCKS_MIN ? HAK_BIN_BLOCKS_MIN                                            \
+#define ROOM(bytes)                                                          \
+  (int16_t)(ROOM_BY_BYTES(bytes) > HAK_BIN_BLOCKS_MAX   ? HAK_BIN_BLOCKS_MAX \
+            : ROOM_BY_BYTES(bytes) < HAK_BIN_BLOCKS_MIN ? HAK_BIN_BLOCKS_MIN \
                                                         : ROOM_BY_BYTES(bytes))
 
 /* After Lemire, Kaser, Kurz, "Faster Remainder by Direct Computation" (2019). With magic = floor(2^32 / d) + 1 it is
@@ -19,11 +21,11 @@
  * last block's value plus 1 is a limit that also keeps out what is behind the last block; it is below 2^16. */
 #define MAGIC(bytes) (UINT64_C(0x100000000) / (bytes) + 1)
 #define CAPACITY(bytes) (HAK_SLICE_BYTES / (bytes))
-#define LIMIT(bytes) ((CAPACITY(bytes) - 1) * (MAGIC(bytes) * (bytes) - UINT64_C(0x100000000)) + 1)
-#define SLAB(bytes)                                                                                                     \
-  {                                                                                                                     \
-    .block_bytes = (bytes), .capacity = (uint32_t)CAPACITY(bytes), .magic = (uint32_t)MAGIC(bytes),                     \
-    .limit = (uint16_t)LIMIT(bytes), .bin_room = ROOM(bytes)                                                              \
+#define LIMIT(bytes) ((CAPACITY(bytes) - 1) * (MAGIC(bytes) * (bytes)-UINT64_C(0x100000000)) + 1)
+#define SLAB(bytes)                                                                                 \
+  {                                                                                                 \
+    .block_bytes = (bytes), .capacity = (uint32_t)CAPACITY(bytes), .magic = (uint32_t)MAGIC(bytes), \
+    .limit = (uint16_t)LIMIT(bytes), .bin_room = ROOM(bytes)                                        \
   }
 
 const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {
@@ -44,10 +46,10 @@ const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {
 #define SPAN_SLICES(kib) ((kib) <= 16 ? 8 : (kib) <= 256 ? 16 : ((kib) + 63) / 64)
 #define SPAN_FITTING(kib) (SPAN_SLICES(kib) * 64 / (kib))
 #define SPAN_BLOCKS(kib) (SPAN_FITTING(kib) > 64 ? 64 : SPAN_FITTING(kib))
-#define SPAN(kib)                                                                                                       \
-  {                                                                                                                     \
-    .block_bytes = (kib) * 1024, .slices = SPAN_SLICES(kib), .blocks = SPAN_BLOCKS(kib),                                \
-    .magic = UINT64_MAX / ((kib) * UINT64_C(1024)) + 1, .full = ~UINT64_C(0) >> (64 - SPAN_BLOCKS(kib))                 \
+#define SPAN(kib)                                                                                     \
+  {                                                                                                   \
+    .block_bytes = (kib)*1024, .slices = SPAN_SLICES(kib), .blocks = SPAN_BLOCKS(kib),                \
+    .magic = UINT64_MAX / ((kib)*UINT64_C(1024)) + 1, .full = ~UINT64_C(0) >> (64 - SPAN_BLOCKS(kib)) \
   }
 
 const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {
@@ -64,7 +66,7 @@ const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {
 /* ---- Size to class ---- */
 
 /* Rn(c): class c for n steps of the map. RUN: eight classes from c on, n steps each. */
-#define R1(c) ((c) * HAK_BIN_SCALE)
+#define R1(c) ((c)*HAK_BIN_SCALE)
 #define R2(c) R1(c), R1(c)
 #define R4(c) R2(c), R2(c)
 #define R8(c) R4(c), R4(c)
@@ -82,14 +84,13 @@ const uint16_t hak_bin_by_grain[] = {
 };
 
 const uint16_t hak_bin_by_128[] = {
-    R1(1),  R1(8),  R1(16), R1(20), /* 0 .. 1024 in steps of 128; the map above is for these */
-    R1(24), R1(26), R1(28), R1(30), R1(32),
-    RUN(R1, 33),                        /* 1152 .. 2 KiB */
-    RUN(R2, 41),                        /* 2304 .. 4 KiB, steps of 256 */
-    RUN(R4, 49),                        /* 4608 .. 8 KiB, steps of 512 */
-    RUN(R8, S(0)),                      /* 9 .. 16 KiB, steps of 1 KiB */
-    RUN(R16, S(8)),                     /* 18 .. 32 KiB, steps of 2 KiB */
-    R32(S(16)),  R32(S(17)), R32(S(18)), R32(S(19)), R32(S(20)), /* 36 .. 52 KiB, steps of 4 KiB */
+    R1(1),          R1(8),      R1(16),     R1(20), /* 0 .. 1024 in steps of 128; the map above is for these */
+    R1(24),         R1(26),     R1(28),     R1(30),     R1(32),     RUN(R1, 33), /* 1152 .. 2 KiB */
+    RUN(R2, 41),                                                                 /* 2304 .. 4 KiB, steps of 256 */
+    RUN(R4, 49),                                                                 /* 4608 .. 8 KiB, steps of 512 */
+    RUN(R8, S(0)),                                                               /* 9 .. 16 KiB, steps of 1 KiB */
+    RUN(R16, S(8)),                                                              /* 18 .. 32 KiB, steps of 2 KiB */
+    R32(S(16)),     R32(S(17)), R32(S(18)), R32(S(19)), R32(S(20)),              /* 36 .. 52 KiB, steps of 4 KiB */
 };
 
 #undef R1

@@ -23,13 +23,13 @@ typedef struct hak_slab_class {
   uint32_t capacity; /* blocks in a slab of one slice */
   uint32_t magic;    /* an offset in the slab is the start of one of its `capacity` blocks if and only if */
   uint16_t limit;    /* (uint32_t)(offset * magic) < limit */
-  int16_t bin_room;   /* free blocks a thread keeps in its bin before it gives them to their slabs */
+  int16_t bin_room;  /* free blocks a thread keeps in its bin before it gives them to their slabs */
 } hak_slab_class_t;
 
 typedef struct hak_span_class {
-  uint64_t magic;  /* offset * magic: the upper 64 bits are the number of the block at that offset in the span, and it
+  uint64_t magic; /* offset * magic: the upper 64 bits are the number of the block at that offset in the span, and it
                       starts there if and only if the lower 64 bits are below magic */
-  uint64_t full;   /* the mask of all blocks */
+  uint64_t full;  /* the mask of all blocks */
   uint32_t block_bytes;
   uint16_t slices; /* of a span */
   uint16_t blocks; /* in a span, at most 64 */
@@ -41,13 +41,14 @@ HAK_HIDDEN extern const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES];
 
 /* From (size + 15) / 16 for sizes to 1 KiB, and from (size + 127) / 128 for sizes to 52 KiB: where the thread's bin or
  * magazine of the size's class is, in bytes from the first bin (hak_tls_t; the magazines of pool follow the bins). */
-#define HAK_BIN_SCALE 16u
+#define HAK_BIN_SCALE ((size_t)16)
 HAK_HIDDEN extern const uint16_t hak_bin_by_grain[HAK_TINY_MAX / 16 + 1];
 HAK_HIDDEN extern const uint16_t hak_bin_by_128[HAK_POOL_MAX / 128 + 1];
 
 /* The slab class of a size from 0 to HAK_MID_MAX. */
 HAK_FAST unsigned hak_slab_class_of(size_t size) {
-  return (size <= HAK_TINY_MAX ? hak_bin_by_grain[(size + 15) >> 4] : hak_bin_by_128[(size + 127) >> 7]) / HAK_BIN_SCALE;
+  return (size <= HAK_TINY_MAX ? hak_bin_by_grain[(size + 15) >> 4] : hak_bin_by_128[(size + 127) >> 7]) /
+         HAK_BIN_SCALE;
 }
 
 /* The span class of a size above HAK_MID_MAX up to HAK_ACE_MAX: eight per doubling by the position of the highest bit

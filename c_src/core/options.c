@@ -11,13 +11,14 @@ static int64_t options_parse(const char *text, int64_t standard, int64_t least, 
   int64_t value = 0;
   for (; *text != 0; text++) {
     if (*text < '0' || *text > '9') return standard;
-    if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, *text - '0', &value)) return standard;
+    if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, *text - '0', &value))
+      return standard;
   }
   return value < least || value > most ? standard : value;
 }
 
 void hak_options_init(void) {
-#define OPTION_READ(name, NAME, standard, least, most, meaning)                                                         \
+#define OPTION_READ(name, NAME, standard, least, most, meaning) \
   hak_options.name = options_parse(hak_os_env("HAKMEM_" #NAME), standard, least, most);
   HAK_OPTIONS(OPTION_READ)
 #undef OPTION_READ
@@ -25,7 +26,7 @@ void hak_options_init(void) {
 }
 
 void hak_options_print(int fd) {
-#define OPTION_PRINT(name, NAME, standard, least, most, meaning)                                                        \
+#define OPTION_PRINT(name, NAME, standard, least, most, meaning) \
   hak_print(fd, "HAKMEM_%s=%ld (default %ld): %s", #NAME, (long)hak_options.name, (long)(standard), meaning);
   HAK_OPTIONS(OPTION_PRINT)
 #undef OPTION_PRINT

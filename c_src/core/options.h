@@ -6,16 +6,17 @@
 #include "base/attr.h"
 
 /*   X(name, NAME, default, least, most, meaning) */
-#define HAK_OPTIONS(X)                                                                                                  \
-  X(tiny, TINY, 1, 0, 1, "serve requests to 1 KiB from the tiny tier (0: the next tier does)")                          \
-  X(mid, MID, 1, 0, 1, "serve requests to 8 KiB from the mid tier")                                                     \
-  X(pool, POOL, 1, 0, 1, "serve requests to 52 KiB from the pool tier")                                                 \
-  X(ace, ACE, 1, 0, 1, "serve requests to 2 MiB from the ACE tier")                                                     \
-  X(log, LOG, 0, 0, 1, "log failures that the allocator survives, the first 10 of a kind")                              \
-  X(dirty_kib, DIRTY_KIB, 32768, 0, INT64_MAX / 1024, "free memory kept resident in segments; more is given back")      \
-  X(dirty_percent, DIRTY_PERCENT, 10, 0, 100, "the same as a share of what is in use; the larger counts")               \
-  X(purge_delay_ms, PURGE_DELAY_MS, 1000, 0, INT64_MAX, "age at which free memory is given back within that bound")     \
-  X(mmap_cache_kib, MMAP_CACHE_KIB, 65536, 0, INT64_MAX / 1024, "free mappings kept by the mmap tier, or half of its live bytes if larger")
+#define HAK_OPTIONS(X)                                                                                              \
+  X(tiny, TINY, 1, 0, 1, "serve requests to 1 KiB from the tiny tier (0: the next tier does)")                      \
+  X(mid, MID, 1, 0, 1, "serve requests to 8 KiB from the mid tier")                                                 \
+  X(pool, POOL, 1, 0, 1, "serve requests to 52 KiB from the pool tier")                                             \
+  X(ace, ACE, 1, 0, 1, "serve requests to 2 MiB from the ACE tier")                                                 \
+  X(log, LOG, 0, 0, 1, "log failures that the allocator survives, the first 10 of a kind")                          \
+  X(dirty_kib, DIRTY_KIB, 32768, 0, INT64_MAX / 1024, "free memory kept resident in segments; more is given back")  \
+  X(dirty_percent, DIRTY_PERCENT, 10, 0, 100, "the same as a share of what is in use; the larger counts")           \
+  X(purge_delay_ms, PURGE_DELAY_MS, 1000, 0, INT64_MAX, "age at which free memory is given back within that bound") \
+  X(mmap_cache_kib, MMAP_CACHE_KIB, 65536, 0, INT64_MAX / 1024,                                                     \
+    "free mappings kept by the mmap tier, or half of its live bytes if larger")
 
 typedef struct hak_options {
 #define HAK_OPTION_FIELD(name, NAME, standard, least, most, meaning) int64_t name;

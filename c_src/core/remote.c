@@ -31,8 +31,8 @@ static void remote_push_mt(hak_heap_t *owner, hak_block_t *first, hak_block_t *l
     last->next = remote_first(inbox);
     posts = (inbox >> REMOTE_COUNT_SHIFT) + 1; /* counts round after 65536 */
     mine = posts << REMOTE_COUNT_SHIFT | (uintptr_t)first;
-  } while (!atomic_compare_exchange_weak_explicit(&owner->xinbox, &inbox, mine, memory_order_seq_cst,
-                                                  memory_order_relaxed));
+  } while (
+      !atomic_compare_exchange_weak_explicit(&owner->xinbox, &inbox, mine, memory_order_seq_cst, memory_order_relaxed));
 
   /* Nobody comes by for a parked heap; an owner that has not come for so many posts may be asleep. seq_cst with the push
    * and with hak_remote_help_parked_mt: either we see the heap parked, or who parks it sees our post. */

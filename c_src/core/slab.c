@@ -154,7 +154,7 @@ hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned tier, unsigned class_numb
     block = slab_refill(heap, class_number, bin);
     hak_guard_leave(heap);
     if (block == NULL) return NULL;
-    hak_stats_refilled(heap, tier, (uint64_t)(hak_slab_classes[class_number].bin_room - bin->room + 1));
+    hak_stats_refilled(heap, tier, (uint64_t)hak_slab_classes[class_number].bin_room - (uint64_t)bin->room + 1);
   }
   block->key = 0;
   return block;

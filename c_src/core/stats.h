@@ -6,12 +6,12 @@
 #include "core/types.h"
 
 /*   X(name, meaning): the fields of hak_tier_counters_t and hak_tier_stats_t */
-#define HAK_TIER_COUNTERS(X)                                                                                            \
-  X(refills, "times a thread's cache ran empty and was filled, or a mapping was handed out")                            \
-  X(served, "blocks handed to thread caches by those refills")                                                          \
-  X(returned, "blocks that came back out of thread caches")                                                             \
-  X(fell_through, "requests the tier could not serve and passed to the next")                                           \
-  X(failed, "requests it could not serve and that no other tier served")
+#define HAK_TIER_COUNTERS(X)                                                                 \
+  X(refills, "times a thread's cache ran empty and was filled, or a mapping was handed out") \
+  X(served, "blocks handed to thread caches by those refills")                               \
+  X(returned, "blocks that came back out of thread caches")                                  \
+  X(fell_through, "requests the tier could not serve and passed to the next")                \
+  X(failed, "requests that began at this tier and that no tier served")
 
 /* Tiers by number, as HAK_TIER_* of the public header. */
 enum { HAK_AT_TINY, HAK_AT_MID, HAK_AT_POOL, HAK_AT_ACE, HAK_AT_MMAP };

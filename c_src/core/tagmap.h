@@ -93,7 +93,8 @@ HAK_FAST unsigned hak_tag_back(uint32_t tag) { return tag & HAK_TAG_BACK_MASK; }
 /* The rotated tag of a heap's slabs without the class. */
 HAK_FAST uint64_t hak_tag_self(uint32_t heap_id) { return hak_tag_rotate_right(hak_tag_of_slab(heap_id, 0)); }
 
-_Static_assert(HAK_TAG_CLASS_SHIFT == HAK_TAG_ROTATION + 4 && HAK_BIN_SCALE == 16, "a class is a bin's offset in a tag");
+_Static_assert(HAK_TAG_CLASS_SHIFT == HAK_TAG_ROTATION + 4 && HAK_BIN_SCALE == 16,
+               "a class is a bin's offset in a tag");
 _Static_assert(HAK_SLAB_CLASSES <= 64 && HAK_SPAN_CLASSES <= 64, "a class has six bits in a tag");
 _Static_assert(HAK_HEAP_ID_MAX >> HAK_TAG_ID_LOW_BITS < 1u << 16, "a heap's id fits");
 

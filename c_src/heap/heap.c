@@ -50,8 +50,8 @@ static void heap_attach(hak_heap_t *heap) {
     tls->bin[c] = (hak_bin_t){.magic = info->magic, .limit = info->limit, .room = info->bin_room};
   }
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
-    uint32_t capacity = heap_magazine_capacity(hak_span_classes[c].block_bytes, HAK_POOL_MAGAZINE_BYTES,
-                                               HAK_POOL_MAGAZINE_BLOCKS);
+    uint32_t capacity =
+        heap_magazine_capacity(hak_span_classes[c].block_bytes, HAK_POOL_MAGAZINE_BYTES, HAK_POOL_MAGAZINE_BLOCKS);
     tls->pool[c] = (hak_magazine_t){.slots = heap->pool_slots[c], .capacity = capacity};
   }
   for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) {
@@ -113,7 +113,8 @@ void hak_heap_tick(hak_heap_t *heap) {
 
 void hak_heap_free_strays(void **strays, uint32_t count) {
   while (count-- != 0) {
-    if (!hak_mmap_free_mt(strays[count])) hak_fatal("hak_free_sized", hak_mmap_explain_mt(strays[count]), strays[count]);
+    if (!hak_mmap_free_mt(strays[count]))
+      hak_fatal("hak_free_sized", hak_mmap_explain_mt(strays[count]), strays[count]);
   }
 }
 

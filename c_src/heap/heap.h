@@ -10,7 +10,8 @@ HAK_HIDDEN extern _Thread_local hak_tls_t hak_tls __attribute__((tls_model("init
 /* Where the hits find the thread's part: HAK_TLS is an address space of its own on x86-64, the segment that fs points to,
  * so that a bin is reached in one addressing mode: its offset, and that of hak_tls in the segment. The compiler cannot
  * know that hak_tls is there too, so a function that uses the one does not use the other. */
-#if defined(__x86_64__) && defined(__SEG_FS) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__SEG_FS) && !defined(__STRICT_ANSI__) && !defined(__SANITIZE_THREAD__) && \
+    !defined(__SANITIZE_ADDRESS__)
 #define HAK_TLS __seg_fs
 HAK_FAST uintptr_t hak_tls_place(void) {
   uintptr_t place;

@@ -114,7 +114,8 @@ void hak_os_no_huge_pages(void *base, size_t bytes) {
   int saved = errno;
   uintptr_t from = hak_align_up((uintptr_t)base, hak_os_page_bytes());
   uintptr_t to = hak_align_down((uintptr_t)base + bytes, hak_os_page_bytes());
-  (void)madvise((void *)from, to - from, MADV_NOHUGEPAGE); /* EINVAL where the kernel has no huge pages: nothing to avoid then */
+  (void)madvise((void *)from, to - from,
+                MADV_NOHUGEPAGE); /* EINVAL where the kernel has no huge pages: nothing to avoid then */
   errno = saved;
 }
 
