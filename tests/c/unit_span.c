@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * core/span: refill, spill and release against a model of every block; blocks freed twice and strays; what is said about
+ * zeroes, purges included; and threads, with a shadow that says who has which block.
+ */
+#include "unit.h"
+
+enum { SEGMENTS = 64, KIB_IN_SEGMENT = HAK_SEGMENT_BYTES / 1024 };
+
+typedef struct {
+  hak_magazine_t magazine;
+  uintptr_t slots[64];
+} box_t;
+
+static hak_magazine_t *box_of(box_t *box) {
+  box->magazine = (hak_magazine_t){.slots = box->slots, .capacity = COUNT_OF(box->slots)};
+  return &box->magazine;
+}
+
+static char *slot_block(uintptr_t slot) { return (char *)(slot & ~HAK_SLOT_ZERO); }
+
+/* ---- A shadow: whose each KiB is --------------------------------------------------------------------------------- */
+
+static _Atomic uint32_t shadow[SEGMENTS][KIB_IN_SEGMENT];
+
+static void shadow_change(const char *block, size_t bytes, uint32_t from, uint32_t to) {
+  const hak_segment_t *segment = hak_segment_of(block);
+  CHECK(segment->index < SEGMENTS, "segment %u", segment->index);
+  size_t first = (size_t)(block - segment->base) / KIB;
+  for (size_t i = first; i < first + bytes / KIB; i++) {
+    uint32_t was = atomic_exchange(&shadow[segment->index][i], to);
+    CHECK(was == from, "%p, %zu bytes: belongs to %u, not %u", (const void *)block, bytes, was, from);
+  }
+}
+
+/* Where content is looked at: every 4 KiB and the end. */
+static void mark(char *block, size_t bytes, uint64_t value) {
+  for (size_t at = 0; at < bytes; at += 4096) {
+    memcpy(block + at, &value, sizeof value);
+  }
+  memcpy(block + bytes - sizeof value, &value, sizeof value);
+}
+
+static bool is_marked(const char *block, size_t bytes, uint64_t value) {
+  bool same = memcmp(block + bytes - sizeof value, &value, sizeof value) == 0;
+  for (size_t at = 0; same && at < bytes; at += 4096) {
+    same = memcmp(block + at, &value, sizeof value) == 0;
+  }
+  return same;
+}
+
+static void got(uintptr_t slot, unsigned c, uint32_t who) {
+  char *block = slot_block(slot);
+  const hak_span_class_t *info = &hak_span_classes[c];
+  uint32_t tag = hak_tagmap_get_mt(block);
+  CHECK(hak_tag_is_span(tag) && hak_tag_class(tag) == c && hak_span_block_number(block, tag) >= 0, "tag 0x%x", tag);
+  shadow_change(block, info->block_bytes, 0, who);
+  CHECK((slot & HAK_SLOT_ZERO) == 0 || is_marked(block, info->block_bytes, 0), "class %u: not zero", c);
+  mark(block, info->block_bytes, (uintptr_t)block + who);
+}
+
+static void giving(uintptr_t slot, unsigned c, uint32_t who) {
+  char *block = slot_block(slot);
+  CHECK(is_marked(block, hak_span_classes[c].block_bytes, (uintptr_t)block + who), "class %u: content", c);
+  shadow_change(block, hak_span_classes[c].block_bytes, who, 0);
+}
+
+/* ---- One thread: the bitmaps are exactly what nobody has ---------------------------------------------------------- */
+
+static void check_spans(const hak_magazine_t *magazines) {
+  size_t held = 0, out = 0;
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
+    held += magazines[c].count;
+  }
+  int64_t slices = 0;
+  for (uint32_t s = 0; s < hak_segment_count_mt(); s++) {
+    hak_segment_t *segment = hak_segment_at_mt(s);
+    for (unsigned i = 1; i < HAK_SLICES; i++) {
+      const hak_cell_t *cell = &segment->cell[i];
+      uint64_t mask = hak_load_relaxed(&cell->xmask);
+      if ((hak_load_relaxed(&segment->xspans) >> i & 1) == 0) {
+        CHECK(mask == 0, "slice %u of segment %u: no span, mask 0x%llx", i, s, (unsigned long long)mask);
+        continue;
+      }
+      unsigned c = hak_load_relaxed(&cell->xclass);
+      const hak_span_class_t *info = &hak_span_classes[c];
+      slices += info->slices;
+      out += info->blocks - hak_count_bits(mask);
+      CHECK((mask & ~info->full) == 0 && mask != info->full, "class %u: mask 0x%llx", c, (unsigned long long)mask);
+      CHECK((hak_load_relaxed(&cell->span.xzero) & ~info->full) == 0, "class %u: xzero", c);
+      for (unsigned b = 0; b < info->blocks; b++) {
+        size_t kib = ((size_t)(cell->span.base - segment->base) + (size_t)b * info->block_bytes) / KIB;
+        CHECK((atomic_load(&shadow[s][kib]) == 0) == ((mask >> b & 1) != 0), "class %u, block %u", c, b);
+      }
+      bool hinted = hak_hint_next(hak_hint_of_span_class(c), s, s + 1) == s;
+      CHECK(mask == 0 || hinted, "class %u: free blocks without a hint", c);
+      for (unsigned k = 0; k < info->slices; k++) {
+        CHECK(hak_tagmap_get_mt(cell->span.base + k * HAK_SLICE_BYTES) == hak_tag_of_span(c, k), "class %u: tags", c);
+      }
+    }
+  }
+  CHECK(out == held, "%zu blocks are out, %zu are held", out, held);
+  CHECK(slices == hak_load_relaxed(hak_segment_active_slices()), "%lld slices in spans", (long long)slices);
+}
+
+static void modelled(size_t steps) {
+  hak_heap_t *heap = hak_heap_get();
+  static box_t boxes[HAK_SPAN_CLASSES];
+  static hak_magazine_t magazines[HAK_SPAN_CLASSES];
+  rng_t rng = {test_seed()};
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
+    magazines[c] = *box_of(&boxes[c]);
+  }
+  size_t zeroes = 0, purged_zeroes = 0;
+  bool purged = false;
+  for (size_t step = 0; step < steps; step++) {
+    unsigned c = (unsigned)rng_below(&rng, step % 600 < 300 ? HAK_SPAN_CLASSES : 12);
+    hak_magazine_t *m = &magazines[c];
+    uint32_t limit = (uint32_t)(MIB / hak_span_classes[c].block_bytes);
+    limit = limit > 32 ? 32 : limit + 1;
+    if (m->count < limit && rng_below(&rng, limit) >= m->count) {
+      uint32_t wanted = (uint32_t)rng_between(&rng, 1, limit - m->count), before = m->count;
+      uint32_t n = hak_span_refill(heap, c, m, wanted);
+      CHECK(n >= 1 && n <= wanted && m->count == before + n, "class %u: %u of %u", c, n, wanted);
+      for (uint32_t i = before; i < m->count; i++) {
+        zeroes += m->slots[i] & HAK_SLOT_ZERO;
+        purged_zeroes += purged ? m->slots[i] & HAK_SLOT_ZERO : 0;
+        got(m->slots[i], c, 1);
+      }
+    } else if (m->count != 0) {
+      uint32_t n = (uint32_t)rng_between(&rng, 1, m->count);
+      uintptr_t youngest = m->slots[m->count - 1];
+      uint32_t before = m->count;
+      for (uint32_t i = 0; i < n; i++) {
+        giving(m->slots[i], c, 1);
+      }
+      void *strays[64];
+      CHECK(hak_span_spill(m, n, strays) == 0 && m->count == before - n, "class %u", c);
+      CHECK(m->count == 0 || m->slots[m->count - 1] == youngest, "class %u: the order of the rest", c);
+    }
+    if (step % 101 == 100) { /* every second one fails, and makes nothing zero */
+      purged = true;
+      hak_os_fail_calls(0, step % 202 == 100 ? 0 : FAIL_ALWAYS);
+      for (uint32_t s = 0; s < hak_segment_count_mt(); s++) {
+        size_t bytes = hak_span_purge_mt(hak_segment_at_mt(s));
+        CHECK(step % 202 == 100 || bytes == 0, "%zu bytes", bytes);
+      }
+      hak_os_fail_calls(0, 0);
+    }
+    if (step % 20 == 0) {
+      check_spans(magazines);
+    }
+  }
+  CHECK(zeroes > purged_zeroes && purged_zeroes > 0, "%zu known to be zero, %zu after purges", zeroes, purged_zeroes);
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
+    void *strays[64];
+    for (uint32_t i = 0; i < magazines[c].count; i++) {
+      giving(magazines[c].slots[i], c, 1);
+    }
+    hak_span_spill(&magazines[c], magazines[c].count, strays);
+  }
+  check_spans(magazines);
+  CHECK(hak_load_relaxed(hak_segment_active_slices()) == 0, "spans are left");
+}
+
+static void test_model(void **state) {
+  (void)state;
+  child_passes(modelled, test_work(6000));
+}
+
+/* ---- What must not happen, and what may ---------------------------------------------------------------------------- */
+
+static void twice(size_t how) {
+  hak_heap_t *heap = hak_heap_get();
+  box_t box;
+  hak_magazine_t *m = box_of(&box);
+  void *strays[64];
+  hak_span_refill(heap, 2, m, 6);
+  fprintf(stderr, "expected 0x%lx\n", (unsigned long)(uintptr_t)slot_block(m->slots[2]));
+  switch (how) {
+  case 0: /* in one spill */
+    m->slots[5] = m->slots[2];
+    hak_span_spill(m, 6, strays);
+    break;
+  case 1: /* in two */
+    m->slots[0] = m->slots[2];
+    hak_span_spill(m, 1, strays);
+    hak_span_spill(m, 2, strays);
+    break;
+  default: /* after others: it was never taken */
+    m->slots[0] = m->slots[2] + hak_span_classes[2].block_bytes * 20;
+    fprintf(stderr, "expected 0x%lx\n", (unsigned long)(uintptr_t)slot_block(m->slots[0]));
+    hak_span_spill(m, 3, strays);
+    break;
+  }
+}
+
+static void test_double_free(void **state) {
+  (void)state;
+  for (size_t how = 0; how < 3; how++) {
+    child_t child = child_run(twice, how);
+    CHECK(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT, "way %zu: status 0x%x: %s", how,
+          (unsigned)child.status, child.output);
+    const char *address = child.output;
+    for (const char *next; (next = strstr(address, "expected ")) != NULL;) {
+      address = next + strlen("expected ");
+    }
+    char words[128];
+    snprintf(words, sizeof words, "hakmem: hak_free: double free: %.*s", (int)strcspn(address, "\n"), address);
+    CHECK(strstr(child.output, words) != NULL, "way %zu: %s", how, child.output);
+  }
+}
+
+/* More spans in one spill than it keeps apart, and what belongs to none between them. */
+static void spread(size_t unused) {
+  (void)unused;
+  hak_heap_t *heap = hak_heap_get();
+  enum { CLASS = 40, BLOCKS = 20 }; /* one block a span */
+  box_t box, few;
+  hak_magazine_t *m = box_of(&box);
+  static char foreign[3];
+  for (size_t i = 0; i < BLOCKS; i++) {
+    if (i % 3 == 1) {
+      hak_magazine_t *one = box_of(&few);
+      CHECK(hak_span_refill(heap, CLASS, one, 1) == 1, "refill");
+      m->slots[m->count++] = one->slots[0];
+    } else if (i % 3 == 2) {
+      CHECK(hak_span_refill(heap, 1, m, 2) == 2, "refill");
+    } else {
+      m->slots[m->count++] = (uintptr_t)(i % 2 == 0 ? foreign : (char *)m->slots[0] + 16);
+    }
+  }
+  bool zeroed;
+  void *mapping = hak_mmap_alloc_mt(5 * MIB, 16, &zeroed), *slab = hak_malloc(100);
+  m->slots[m->count++] = (uintptr_t)mapping;
+  m->slots[m->count++] = (uintptr_t)slab;
+  m->slots[m->count++] = (uintptr_t)slot_block(m->slots[1]) + 1024; /* inside a block */
+  void *strays[64];
+  uint32_t strayed = hak_span_spill(m, m->count, strays);
+  CHECK(strayed == 7 + 3 && m->count == 0, "%u strays", strayed);
+  CHECK(strays[strayed - 3] == mapping && strays[strayed - 2] == slab, "strays keep their order");
+  CHECK(hak_mmap_bytes_mt(mapping) == 5 * MIB, "the mapping lives");
+  hak_free(slab);
+  hak_mmap_free_mt(mapping);
+  hak_heap_flush(heap);
+  CHECK(hak_load_relaxed(hak_segment_active_slices()) == 0, "spans are left");
+}
+
+static void test_spread(void **state) {
+  (void)state;
+  child_passes(spread, 0);
+}
+
+/* ---- Threads ----------------------------------------------------------------------------------------------------- */
+
+static void *trader(void *argument) {
+  uint32_t who = 1 + (uint32_t)(uintptr_t)argument;
+  rng_t rng = {test_seed() + who};
+  hak_heap_t *heap = hak_heap_get();
+  static const unsigned classes[] = {0, 7, 20, 33, 36, 44, 63}; /* 56 .. 14 blocks, 4, 1: many become empty and others */
+  box_t boxes[COUNT_OF(classes)];
+  for (size_t i = 0; i < COUNT_OF(classes); i++) {
+    box_of(&boxes[i]);
+  }
+  void *strays[64];
+  size_t steps = test_work(8000);
+  for (size_t step = 0; step < steps; step++) {
+    size_t k = rng_below(&rng, COUNT_OF(classes));
+    unsigned c = classes[k];
+    hak_magazine_t *m = &boxes[k].magazine;
+    uint32_t limit = c < HAK_POOL_CLASSES ? 24 : 2;
+    if (m->count < limit && rng_below(&rng, 2) == 0) {
+      uint32_t before = m->count;
+      hak_span_refill(heap, c, m, (uint32_t)rng_between(&rng, 1, limit - before));
+      for (uint32_t i = before; i < m->count; i++) {
+        got(m->slots[i], c, who);
+      }
+    } else if (m->count != 0) {
+      uint32_t n = (uint32_t)rng_between(&rng, 1, m->count);
+      for (uint32_t i = 0; i < n; i++) {
+        giving(m->slots[i], c, who);
+      }
+      CHECK(hak_span_spill(m, n, strays) == 0, "strays");
+    }
+    if (who == 1 && step % 16 == 0) {
+      (void)hak_span_purge_mt(hak_segment_at_mt((uint32_t)rng_below(&rng, hak_segment_count_mt())));
+    }
+    if (who == 2 && step % 128 == 0) {
+      hak_purge_all_mt(true);
+    }
+  }
+  for (size_t k = 0; k < COUNT_OF(classes); k++) {
+    hak_magazine_t *m = &boxes[k].magazine;
+    for (uint32_t i = 0; i < m->count; i++) {
+      giving(m->slots[i], classes[k], who);
+    }
+    hak_span_spill(m, m->count, strays);
+  }
+  return NULL;
+}
+
+static void stress(size_t unused) {
+  (void)unused;
+  CHECK(hak_heap_get() != NULL && hak_malloc(8 * KIB + 1) != NULL, "a heap and a segment");
+  pthread_t threads[4];
+  for (uintptr_t i = 0; i < COUNT_OF(threads); i++) {
+    threads[i] = thread_start(trader, (void *)i);
+  }
+  for (size_t i = 0; i < COUNT_OF(threads); i++) {
+    thread_join(threads[i]);
+  }
+  int64_t active = hak_load_relaxed(hak_segment_active_slices());
+  CHECK(active == hak_span_classes[0].slices, "%lld slices in use", (long long)active);
+  for (uint32_t s = 0; s < hak_segment_count_mt(); s++) {
+    hak_segment_t *segment = hak_segment_at_mt(s);
+    CHECK((hak_load_relaxed(&segment->xspans) != 0) == (s == 0), "segment %u has spans", s);
+    for (unsigned i = 0; i < HAK_SLICES; i++) {
+      uint64_t mask = hak_load_relaxed(&segment->cell[i].xmask);
+      CHECK(mask == 0 || hak_load_relaxed(&segment->xspans) == UINT64_C(1) << i, "segment %u, slice %u: 0x%llx", s, i,
+            (unsigned long long)mask);
+    }
+  }
+}
+
+static void test_stress(void **state) {
+  (void)state;
+  child_passes(stress, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_model),
+      cmocka_unit_test(test_double_free),
+      cmocka_unit_test(test_spread),
+      cmocka_unit_test(test_stress),
+  };
+  return cmocka_run_group_tests_name("span", tests, NULL, NULL);
+}
