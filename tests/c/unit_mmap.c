@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * tier/mmap and its cache: the table of live blocks and the cache of free mappings against brute-force models at made-up
+ * addresses, which neither touches; then real mappings: alignment, resizing, eviction, failures.
+ */
+#include "unit.h"
+
+#define PAGE ((size_t)4096)
+
+/* ---- The table --------------------------------------------------------------------------------------------------- */
+
+static void check_table(char **bases, const size_t *bytes, size_t count) {
+  size_t live = 0;
+  for (size_t i = 0; i < count; i++) {
+    mmap_block_t *block = mmap_find_locked(bases[i]);
+    CHECK((block != NULL) == (bytes[i] != 0), "block %zu: %s", i, block != NULL ? "still there" : "lost");
+    CHECK(block == NULL || (block->base == bases[i] && block->bytes == bytes[i]), "block %zu", i);
+    live += bytes[i];
+  }
+  CHECK(mmap_live_bytes == live, "%zu bytes, not %zu", mmap_live_bytes, live);
+  size_t entries = 0;
+  for (size_t i = 0; i < mmap_capacity; i++) {
+    entries += mmap_table[i].base != NULL;
+  }
+  CHECK(entries == mmap_blocks, "%zu entries, %zu blocks", entries, mmap_blocks);
+}
+
+static void table(size_t steps) {
+  enum { BLOCKS = 2000 };
+  static char *bases[BLOCKS];
+  static size_t bytes[BLOCKS];
+  rng_t rng = {test_seed()};
+  CHECK(mmap_find_locked(bases) == NULL && mmap_find_locked(NULL) == NULL, "empty");
+  hak_os_fail_calls(0, 1);
+  CHECK(!mmap_reserve_locked(), "without memory");
+  CHECK(mmap_reserve_locked() && mmap_capacity == MMAP_TABLE_MIN, "%zu", mmap_capacity);
+  for (size_t i = 0; i < BLOCKS; i++) { /* half of them meet in a few places of the smallest table, at its end too */
+    do {
+      bases[i] = (char *)(UINT64_C(0x500000000000) + rng_below(&rng, (size_t)1 << 32) * PAGE);
+    } while (i % 2 == 0 && (mmap_home(bases[i]) + 5) % MMAP_TABLE_MIN > 8);
+  }
+  for (size_t step = 0; step < steps; step++) {
+    size_t many = step < steps / 3 ? 110 : step < steps / 3 * 2 ? BLOCKS : 60; /* grows in between */
+    size_t i = rng_below(&rng, many);
+    if (bytes[i] != 0) {
+      mmap_remove_locked(mmap_find_locked(bases[i]));
+      bytes[i] = 0;
+    } else {
+      hak_os_fail_calls(0, step % 3 == 0 ? FAIL_ALWAYS : 0);
+      if (mmap_reserve_locked()) {
+        bytes[i] = rng_between(&rng, 1, 100) * PAGE;
+        mmap_insert_locked(bases[i], bytes[i]);
+      }
+      hak_os_fail_calls(0, 0);
+    }
+    CHECK(mmap_blocks < mmap_capacity, "full");
+    if (step % 20 == 0) {
+      check_table(bases, bytes, BLOCKS);
+    }
+    if (step == steps / 3 * 2) {
+      for (size_t k = 60; k < BLOCKS; k++) {
+        if (bytes[k] != 0) {
+          mmap_remove_locked(mmap_find_locked(bases[k]));
+          bytes[k] = 0;
+        }
+      }
+    }
+  }
+  check_table(bases, bytes, BLOCKS);
+  size_t before = mmap_capacity, n = 0; /* it cannot grow: more than half full, but never full */
+  hak_os_fail_calls(0, FAIL_ALWAYS);
+  while (mmap_reserve_locked()) {
+    mmap_insert_locked((char *)(UINT64_C(0x600000000000) + n++ * PAGE), PAGE);
+    CHECK(mmap_blocks < mmap_capacity, "full");
+  }
+  CHECK(mmap_capacity == before && mmap_blocks > before / 2, "%zu of %zu", mmap_blocks, mmap_capacity);
+  CHECK(mmap_find_locked((char *)UINT64_C(0x7fffffff000)) == NULL, "a search ends");
+}
+
+static void test_table(void **state) {
+  (void)state;
+  child_passes(table, test_work(15000));
+}
+
+/* ---- The cache --------------------------------------------------------------------------------------------------- */
+
+enum { PAGES = 3000 };
+static char *const cache_base = (char *)UINT64_C(0x500000300000);
+static bool is_cached[PAGES];
+static uint64_t freed_ms[PAGES];
+
+static size_t run_length(size_t page) {
+  size_t end = page;
+  while (end < PAGES && is_cached[end]) {
+    end++;
+  }
+  return end - page;
+}
+
+/* Extents are the maximal runs of cached pages, in order. */
+static void check_cache(void) {
+  unsigned extents = 0;
+  size_t pages = 0;
+  for (size_t i = 0; i < PAGES;) {
+    size_t n = run_length(i);
+    if (n == 0) {
+      CHECK(!hak_mmap_cache_has_locked(cache_base + i * PAGE), "page %zu", i);
+      i++;
+      continue;
+    }
+    CHECK(extents < cache_count && cache[extents].base == cache_base + i * PAGE && cache[extents].bytes == n * PAGE,
+          "extent %u: %zu pages from %zu", extents, n, i);
+    CHECK(cache[extents].freed_ms == freed_ms[i], "extent %u", extents);
+    CHECK(hak_mmap_cache_has_locked(cache_base + i * PAGE) && hak_mmap_cache_has_locked(cache_base + (i + n) * PAGE - 1),
+          "extent %u", extents);
+    extents++;
+    pages += n;
+    i += n;
+  }
+  CHECK(extents == cache_count && hak_mmap_cache_bytes_locked() == pages * PAGE, "%u extents", extents);
+}
+
+static void mark(size_t page, size_t pages, bool cached) {
+  for (size_t i = page; i < page + pages; i++) {
+    is_cached[i] = cached;
+  }
+}
+
+/* Best fit: the smallest run that holds it, the lowest of those. PAGES: none. */
+static size_t model_take(size_t pages, size_t alignment) {
+  size_t best = PAGES, best_length = SIZE_MAX;
+  for (size_t i = 0; i < PAGES; i += run_length(i) + 1) {
+    size_t n = run_length(i);
+    size_t skip = (size_t)((0 - (uintptr_t)(cache_base + i * PAGE)) & (alignment - 1)) / PAGE;
+    if (n >= skip + pages && n < best_length) {
+      best = i + skip;
+      best_length = n;
+    }
+  }
+  return best;
+}
+
+static void cache_modelled(size_t steps) {
+  rng_t rng = {test_seed()};
+  uint64_t now = 1000;
+  size_t taken = 0, missed = 0, aligned = 0;
+  for (size_t step = 0; step < steps; step++) {
+    size_t page = rng_below(&rng, PAGES), pages = rng_between(&rng, 1, step % 500 < 250 ? 6 : 60);
+    now += rng_below(&rng, 3);
+    size_t dice = rng_below(&rng, 100);
+    if (dice < 50) { /* put what is not there */
+      size_t n = 0;
+      while (n < pages && page + n < PAGES && !is_cached[page + n]) {
+        n++;
+      }
+      if (n == 0 || cache_count > CACHE_EXTENTS - 2) {
+        continue;
+      }
+      hak_extent_t refused = hak_mmap_cache_put_locked(cache_base + page * PAGE, n * PAGE, now);
+      CHECK(refused.bytes == 0, "%u extents", cache_count);
+      mark(page, n, true);
+      while (page != 0 && is_cached[page - 1]) {
+        page--;
+      }
+      for (size_t i = page; i < PAGES && is_cached[i]; i++) {
+        freed_ms[i] = now; /* as young as its youngest part */
+      }
+    } else if (dice < 97) {
+      size_t alignment = PAGE << (rng_below(&rng, 3) == 0 ? rng_below(&rng, 8) : 0);
+      size_t expected = cache_count > CACHE_EXTENTS - 2 ? PAGES : model_take(pages, alignment);
+      if (cache_count > CACHE_EXTENTS - 2) {
+        continue;
+      }
+      char *block = hak_mmap_cache_take_locked(pages * PAGE, alignment);
+      CHECK(block == (expected == PAGES ? NULL : cache_base + expected * PAGE), "%zu pages, alignment %zu: page %zd, not %zu",
+            pages, alignment, block == NULL ? -1 : (block - cache_base) / (ptrdiff_t)PAGE, expected);
+      if (block != NULL) {
+        mark(expected, pages, false);
+      }
+      taken += block != NULL;
+      missed += block == NULL;
+      aligned += block != NULL && alignment > PAGE;
+    } else { /* the oldest, if there is too much or it is too old */
+      size_t bound = rng_below(&rng, 2) == 0 ? SIZE_MAX : rng_below(&rng, cache_bytes + PAGE);
+      uint64_t before = now - rng_below(&rng, 400);
+      uint64_t oldest = UINT64_MAX;
+      for (size_t i = 0; i < PAGES; i++) {
+        oldest = is_cached[i] && freed_ms[i] < oldest ? freed_ms[i] : oldest;
+      }
+      bool due = cache_count != 0 && (cache_bytes > bound || oldest <= before);
+      hak_extent_t extent = hak_mmap_cache_evict_locked(bound, before);
+      CHECK((extent.bytes != 0) == due, "bound %zu of %zu", bound, cache_bytes);
+      if (due) {
+        size_t first = (size_t)(extent.base - cache_base) / PAGE;
+        CHECK(extent.freed_ms == oldest && run_length(first) * PAGE == extent.bytes && freed_ms[first] == oldest, "age");
+        mark(first, extent.bytes / PAGE, false);
+      }
+    }
+    check_cache();
+  }
+  CHECK(steps < 3000 || (taken > 200 && missed > 200 && aligned > 50), "%zu taken, %zu not, %zu aligned", taken, missed,
+        aligned);
+}
+
+static void cache_full(size_t unused) {
+  (void)unused;
+  for (size_t i = 0; i < CACHE_EXTENTS; i++) { /* pages 0, 10, 20 ..., three long */
+    CHECK(hak_mmap_cache_put_locked(cache_base + i * 10 * PAGE, 3 * PAGE, 5).bytes == 0, "extent %zu", i);
+    mark(i * 10, 3, true);
+    freed_ms[i * 10] = 5;
+  }
+  hak_extent_t refused = hak_mmap_cache_put_locked(cache_base + 5 * PAGE, PAGE, 6);
+  CHECK(refused.base == cache_base + 5 * PAGE && refused.bytes == PAGE, "one too many");
+  check_cache();
+  refused = hak_mmap_cache_put_locked(cache_base + 3 * PAGE, PAGE, 6); /* joins one: there is room */
+  CHECK(refused.bytes == 0, "joining");
+  mark(3, 1, true);
+  freed_ms[0] = 6;
+  check_cache();
+  /* From its middle, which would leave two parts. */
+  size_t alignment = 2 * PAGE;
+  CHECK((uintptr_t)cache_base % alignment == 0, "the base");
+  for (size_t i = 0; i < CACHE_EXTENTS; i++) {
+    (void)hak_mmap_cache_evict_locked(0, 0);
+  }
+  mark(0, PAGES, false);
+  check_cache();
+  for (size_t i = 0; i < CACHE_EXTENTS; i++) { /* odd pages, three long: an aligned page is the middle one */
+    CHECK(hak_mmap_cache_put_locked(cache_base + (i * 10 + 1) * PAGE, 3 * PAGE, 5).bytes == 0, "extent %zu", i);
+    mark(i * 10 + 1, 3, true);
+    freed_ms[i * 10 + 1] = 5;
+  }
+  CHECK(hak_mmap_cache_take_locked(PAGE, alignment) == NULL, "there is no room for both parts");
+  check_cache();
+  CHECK(hak_mmap_cache_take_locked(2 * PAGE, alignment) == cache_base + 2 * PAGE, "one part");
+  mark(2, 2, false);
+  check_cache();
+}
+
+static void test_cache(void **state) {
+  (void)state;
+  child_passes(cache_modelled, test_work(6000));
+  child_passes(cache_full, 0);
+}
+
+/* ---- Real mappings ----------------------------------------------------------------------------------------------- */
+
+static void *allocate(size_t bytes, size_t alignment) {
+  bool zeroed;
+  void *p = hak_mmap_alloc_mt(bytes, alignment, &zeroed);
+  CHECK(p != NULL && (uintptr_t)p % alignment == 0, "%zu bytes, alignment %zu: %p", bytes, alignment, p);
+  CHECK(hak_mmap_bytes_mt(p) == (bytes == 0 ? PAGE : hak_align_up(bytes, hak_os_page_bytes())), "%zu bytes", bytes);
+  CHECK(!zeroed || first_nonzero(p, bytes) == bytes, "%zu bytes: not zero", bytes);
+  return p;
+}
+
+static void sizes(size_t unused) {
+  (void)unused;
+  hak_options_init();
+  rng_t rng = {test_seed()};
+  void *live[12] = {NULL};
+  size_t bytes[12];
+  for (size_t step = 0; step < 400; step++) {
+    size_t i = rng_below(&rng, COUNT_OF(live));
+    if (live[i] == NULL) {
+      bytes[i] = rng_between(&rng, 1, 3 * MIB);
+      live[i] = allocate(bytes[i], (size_t)16 << rng_below(&rng, 20));
+    } else {
+      CHECK(pattern_check_ends(live[i], bytes[i], i), "%zu bytes", bytes[i]);
+      size_t changed = rng_between(&rng, 1, 3 * MIB), rounded = hak_align_up(changed, hak_os_page_bytes());
+      hak_os_fail_calls(0, step % 4 == 0);
+      void *p = hak_mmap_resize_mt(live[i], changed);
+      hak_os_fail_calls(0, 0);
+      bool grows = rounded > hak_align_up(bytes[i], hak_os_page_bytes());
+      /* The system does not grow what it sees as two mappings: a block that the cache joined from two (EFAULT). */
+      bool fails = grows && (step % 4 == 0 || (p == NULL && errno == EFAULT));
+      CHECK((p == NULL) == fails && (p == live[i] || grows), "%zu bytes to %zu: %p, errno %d", bytes[i], changed, p, errno);
+      if (p == NULL) {
+        CHECK(hak_mmap_bytes_mt(live[i]) == hak_align_up(bytes[i], hak_os_page_bytes()), "it stays");
+        CHECK(pattern_check_ends(live[i], bytes[i], i), "it stays");
+      } else {
+        CHECK(hak_mmap_bytes_mt(p) == rounded, "%zu bytes", hak_mmap_bytes_mt(p));
+        CHECK(p == live[i] || hak_mmap_bytes_mt(live[i]) == 0, "the old one is still there");
+        size_t kept = bytes[i] < 128 ? bytes[i] : 128;
+        kept = kept < changed ? kept : changed;
+        CHECK(bytes[i] <= 256 || kept < 128 || pattern_check(p, kept, i) == kept, "%zu bytes to %zu: content", bytes[i], changed);
+        live[i] = p;
+        bytes[i] = changed;
+      }
+      if (step % 3 == 0) {
+        CHECK(hak_mmap_free_mt(live[i]) && !hak_mmap_free_mt(live[i]), "freed");
+        live[i] = NULL;
+        continue;
+      }
+    }
+    pattern_fill_ends(live[i], bytes[i], i);
+  }
+}
+
+static void questions(size_t unused) {
+  (void)unused;
+  hak_options_init();
+  char *p = allocate(3 * MIB, 16);
+  int on_stack;
+  CHECK(strcmp(hak_mmap_explain_mt(p + 8), HAK_BAD_INTERIOR) == 0, "inside");
+  CHECK(strcmp(hak_mmap_explain_mt(p + 3 * MIB - 1), HAK_BAD_INTERIOR) == 0, "its last byte");
+  CHECK(strcmp(hak_mmap_explain_mt(&on_stack), HAK_BAD_FOREIGN) == 0, "foreign");
+  CHECK(!hak_mmap_free_mt(p + 8) && !hak_mmap_free_mt(&on_stack) && !hak_mmap_free_mt(NULL), "no block begins there");
+  errno = 55;
+  CHECK(hak_mmap_free_mt(p) && errno == 55, "errno %d", errno);
+  CHECK(strcmp(hak_mmap_explain_mt(p), HAK_BAD_DOUBLE_FREE) == 0 && hak_mmap_bytes_mt(p) == 0, "freed");
+  bool zeroed = true;
+  CHECK(hak_mmap_alloc_mt(3 * MIB, 16, &zeroed) == p && !zeroed, "from the cache");
+  hak_mmap_free_mt(p);
+  errno = 0;
+  CHECK(hak_mmap_alloc_mt((size_t)PTRDIFF_MAX, 16, &zeroed) == NULL && errno == ENOMEM, "too much");
+  CHECK(hak_mmap_alloc_mt(SIZE_MAX, 16, &zeroed) == NULL, "too much");
+  for (size_t alignment = PAGE; alignment <= HAK_ALIGN_MAX; alignment *= 8) {
+    CHECK(hak_mmap_free_mt(allocate(PAGE, alignment)), "alignment %zu", alignment);
+  }
+}
+
+static uint64_t cached_now(void) {
+  uint64_t live, cached, served, returned;
+  hak_mmap_stats_mt(&live, &cached, &served, &returned);
+  return cached;
+}
+
+static void eviction(size_t unused) {
+  (void)unused;
+  hak_options_init();
+  hak_options.mmap_cache_kib = 8 * 1024;
+  hak_options.purge_delay_ms = INT64_MAX;
+  void *live[16];
+  for (size_t i = 0; i < 16; i++) {
+    live[i] = allocate(3 * MIB, 4 * MIB); /* none touches another */
+  }
+  for (size_t i = 0; i < 16; i++) {
+    CHECK(hak_mmap_free_mt(live[i]), "block %zu", i);
+    uint64_t live_bytes = (15 - i) * 3 * MIB, cached = (i + 1) * 3 * MIB;
+    uint64_t bound = live_bytes / 2 > 8 * MIB ? live_bytes / 2 : 8 * MIB;
+    CHECK(cached_now() <= bound && (cached > bound || cached_now() == cached), "%zu freed: %llu cached", i + 1,
+          (unsigned long long)cached_now());
+  }
+  CHECK(cached_now() == 6 * MIB && !hak_mmap_collect_mt(false) && cached_now() == 6 * MIB, "they are young");
+  hak_options.purge_delay_ms = 0; /* now they are old */
+  CHECK(hak_mmap_collect_mt(false) && cached_now() == 0, "%llu cached", (unsigned long long)cached_now());
+  hak_options.purge_delay_ms = INT64_MAX;
+  CHECK(hak_mmap_free_mt(allocate(5 * MIB, 16)) && cached_now() == 5 * MIB, "cached again");
+  CHECK(hak_mmap_collect_mt(true) && cached_now() == 0 && !hak_mmap_collect_mt(true), "all of it");
+}
+
+/* Memory is missing that the cache or free segments have. */
+static void failures(size_t unused) {
+  (void)unused;
+  bool zeroed;
+  hak_options_init();
+  hak_os_fail_calls(0, 1);
+  errno = 0;
+  CHECK(hak_mmap_alloc_mt(MIB, 16, &zeroed) == NULL && errno == ENOMEM, "no table");
+  hak_mmap_free_mt(allocate(3 * MIB, 16));
+  CHECK(cached_now() == 3 * MIB, "cached");
+  hak_os_fail_calls(0, 1);
+  void *p = hak_mmap_alloc_mt(20 * MIB, 16, &zeroed);
+  CHECK(p != NULL && zeroed && cached_now() == 0, "after unmapping what was cached");
+  hak_segment_give_mt(hak_segment_take_mt(63, &zeroed), 63);
+  hak_os_fail_calls(0, 2);
+  void *q = hak_mmap_alloc_mt(20 * MIB, 16, &zeroed);
+  CHECK(q != NULL && hak_segment_bytes_mt() == HAK_SLICE_BYTES, "after unmapping free segments");
+  hak_log_enable(true);
+  hak_os_fail_calls(0, FAIL_ALWAYS);
+  errno = 0;
+  CHECK(hak_mmap_alloc_mt(20 * MIB, 16, &zeroed) == NULL && errno == ENOMEM, "errno %d", errno);
+  CHECK(hak_mmap_bytes_mt(p) == 20 * MIB && hak_mmap_free_mt(p) && hak_mmap_free_mt(q), "the others live");
+  CHECK(hak_mmap_alloc_mt(20 * MIB, 16, &zeroed) != NULL && !zeroed, "the cache needs no system");
+}
+
+static void test_mappings(void **state) {
+  (void)state;
+  child_passes(sizes, 0);
+  child_passes(questions, 0);
+  child_passes(eviction, 0);
+  child_t child = child_run(failures, 0);
+  CHECK(child.status == 0, "status 0x%x:\n%s", (unsigned)child.status, child.output);
+  CHECK(strcmp(child.output, "[MMAP] mmap FAILED: size=20971520, errno=12\n") == 0, "%s", child.output);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_table),
+      cmocka_unit_test(test_cache),
+      cmocka_unit_test(test_mappings),
+  };
+  return cmocka_run_group_tests_name("mmap", tests, NULL, NULL);
+}
