@@ -44,6 +44,22 @@ static void *exchange_run(void *argument) {
   return NULL;
 }
 
+/* Threads that are in the locks of the mmap tier nearly all the time, so that most forks find one held. */
+static void *map_run(void *argument) {
+  rng_t rng = {(uint64_t)(uintptr_t)argument};
+  void *slot[8] = {0};
+  while (!atomic_load(&stop)) {
+    size_t at = rng_below(&rng, 8);
+    hak_free(slot[at]);
+    slot[at] = hak_malloc(rng_between(&rng, ACE_LIMIT + 1, 3 * ACE_LIMIT));
+    CHECK(slot[at] != NULL, "errno %d", errno);
+  }
+  for (size_t i = 0; i < 8; i++) {
+    hak_free(slot[i]);
+  }
+  return NULL;
+}
+
 #define KEPT 40
 
 typedef struct kept {
@@ -176,6 +192,30 @@ static void while_threads_churn(void **state) {
   with_background(churn_run, from_main);
 }
 
+/* Many children that do little: each is another chance to find a lock held. */
+static void quickly_from_main(void) {
+  for (size_t round = 0; round < test_work(500); round++) {
+    pid_t pid = fork();
+    CHECK(pid >= 0, "fork: errno %d", errno);
+    if (pid == 0) {
+      alarm(20);
+      for (int tier = HAK_TIER_COUNT - 1; tier >= 0; tier--) {
+        void *block = hak_malloc(tier_sizes[tier]);
+        CHECK(block != NULL, "tier %d", tier);
+        hak_free(block);
+      }
+      hak_collect(1);
+      _exit(0);
+    }
+    wait_for(pid, round);
+  }
+}
+
+static void while_threads_map(void **state) {
+  (void)state;
+  with_background(map_run, quickly_from_main);
+}
+
 static void while_threads_exchange_blocks(void **state) {
   (void)state;
   with_background(exchange_run, from_main);
@@ -210,6 +250,7 @@ int main(void) {
       cmocka_unit_test(with_no_threads),
       cmocka_unit_test(a_child_of_a_child),
       cmocka_unit_test(while_threads_churn),
+      cmocka_unit_test(while_threads_map),
       cmocka_unit_test(while_threads_exchange_blocks),
       cmocka_unit_test(from_another_thread_than_main),
   };
