@@ -111,16 +111,16 @@ HAK_FAST void *alloc_from_bin(uint16_t offset, size_t size, const void *site) {
 /* Takes a slot from the magazine of a pool size; false when it is empty. */
 HAK_FAST bool alloc_from_magazine(size_t size, uintptr_t *slot) {
   hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(hak_bin_by_128[(size + 127) >> 7]);
-  uint32_t count = magazine->count;
-  if (HAK_UNLIKELY(count == 0)) return false;
-  magazine->count = --count;
+  uint32_t count;
+  if (HAK_UNLIKELY(__builtin_sub_overflow(magazine->count, 1u, &count))) return false;
+  magazine->count = count;
   *slot = magazine->slots[count];
   ((hak_block_t *)(*slot & ~HAK_SLOT_ZERO))->key = 0; /* as above; in a block that is zero it changes nothing */
   return true;
 }
 
 HAK_FAST void *alloc_fast(size_t size, const void *site) {
-  if (HAK_LIKELY(size <= HAK_TINY_MAX)) return alloc_from_bin(hak_bin_by_grain[(size + 15) >> 4], size, site);
+  if (HAK_LIKELY(size <= HAK_TINY_MAX)) return alloc_from_bin(hak_bin_by_size[size], size, site);
   if (size <= HAK_MID_MAX) return alloc_from_bin(hak_bin_by_128[(size + 127) >> 7], size, site);
   if (size <= HAK_POOL_MAX) {
     uintptr_t slot;

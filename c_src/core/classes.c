@@ -72,15 +72,16 @@ const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {
 #define R8(c) R4(c), R4(c)
 #define R16(c) R8(c), R8(c)
 #define R32(c) R16(c), R16(c)
+#define R64(c) R32(c), R32(c)
 #define RUN(Rn, c) Rn(c), Rn(c + 1), Rn(c + 2), Rn(c + 3), Rn(c + 4), Rn(c + 5), Rn(c + 6), Rn(c + 7)
 #define S(c) (HAK_SLAB_CLASSES + (c)) /* a span class */
 
-const uint16_t hak_bin_by_grain[] = {
+const uint16_t hak_bin_by_size[] = {
     R1(1),       /* size 0 */
-    RUN(R1, 1),  /* 16 .. 128, steps of 16 bytes */
-    RUN(R1, 9),  /* 144 .. 256 */
-    RUN(R2, 17), /* 288 .. 512, steps of 32 */
-    RUN(R4, 25), /* 576 .. 1024, steps of 64 */
+    RUN(R16, 1),  /* 1 .. 128, steps of 16 bytes */
+    RUN(R16, 9),  /* to 256 */
+    RUN(R32, 17), /* to 512, steps of 32 */
+    RUN(R64, 25), /* to 1024, steps of 64 */
 };
 
 const uint16_t hak_bin_by_128[] = {
@@ -99,8 +100,9 @@ const uint16_t hak_bin_by_128[] = {
 #undef R8
 #undef R16
 #undef R32
+#undef R64
 #undef RUN
 #undef S
 
-_Static_assert(sizeof(hak_bin_by_grain) / sizeof(uint16_t) == HAK_TINY_MAX / 16 + 1, "the map ends at the tiny limit");
+_Static_assert(sizeof(hak_bin_by_size) / sizeof(uint16_t) == HAK_TINY_MAX + 1, "the map ends at the tiny limit");
 _Static_assert(sizeof(hak_bin_by_128) / sizeof(uint16_t) == HAK_POOL_MAX / 128 + 1, "the map ends at the pool limit");
