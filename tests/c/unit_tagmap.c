@@ -83,11 +83,43 @@ static void wild(size_t unused) {
   CHECK(!reserve(UINT64_C(1) << 32, 64), "beyond 48 bits");
   CHECK(hak_tagmap_get_mt(NULL) == 0 && hak_tagmap_get_mt((const void *)UINTPTR_MAX) == 0, "the ends");
   CHECK(hak_tagmap_get_mt((const void *)(UINTPTR_MAX >> 16)) == 0, "the end of 48 bits");
-  for (unsigned i = 0; i < 64; i++) { /* what the hot path reads */
-    uint64_t first = hak_tagmap_first((const char *)SLICE(BASE + i) + 1000);
-    CHECK(first == 123, "0x%llx", (unsigned long long)first);
-    CHECK(hak_tagmap_first(SLICE(BASE + LEVEL1 + i)) >> 32 != 0, "64 GiB off");
-    CHECK(hak_tagmap_first(SLICE(BASE + 64 + i)) >> 32 != 0, "behind");
+}
+
+/* What the hot path reads: the offset of a bin for a slab of one's own, otherwise the tag, if the first level has it. */
+static uint64_t first_level(const void *p, uint64_t self) {
+  uint64_t own = hak_tagmap_own(p, self);
+  return own < HAK_TAG_OWN_END ? own : hak_tagmap_first(own, self) | UINT64_C(1) << 63;
+}
+
+static void check_first(uint64_t slice, uint32_t tag, uint64_t self, uint64_t expected) {
+  const char *p = (const char *)SLICE(slice) + 1000;
+  set_tags(slice, 1, tag);
+  uint64_t got = first_level(p, self);
+  CHECK(got == expected, "tag 0x%x, self 0x%llx: 0x%llx, not 0x%llx", tag, (unsigned long long)self, (unsigned long long)got,
+        (unsigned long long)expected);
+  CHECK((first_level(p + LEVEL1 * HAK_SLICE_BYTES, self) & ~(UINT64_C(1) << 63)) >> 32 != 0, "64 GiB off");
+  CHECK((first_level(p + 64 * HAK_SLICE_BYTES, self) & ~(UINT64_C(1) << 63)) >> 32 != 0, "behind");
+}
+
+static void hot_path(size_t unused) {
+  (void)unused;
+  static const uint32_t ids[] = {1, 2, 31, 32, 33, 63, 64, 1000, 65535, 65536, HAK_HEAP_ID_MAX - 1, HAK_HEAP_ID_MAX};
+  const uint64_t other = UINT64_C(1) << 63;
+  CHECK(reserve(BASE, 64), "first level");
+  for (size_t i = 0; i <= COUNT_OF(ids); i++) {
+    uint32_t id = i == COUNT_OF(ids) ? 0 : ids[i]; /* 0: a thread without a heap */
+    uint64_t self = id == 0 ? 0 : hak_tag_self(id);
+    for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
+      for (size_t k = 0; k < COUNT_OF(ids); k++) {
+        uint32_t tag = hak_tag_of_slab(ids[k], c);
+        check_first(BASE + c % 64, tag, self, ids[k] == id ? c * HAK_BIN_SCALE : other | tag);
+      }
+    }
+    for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
+      uint32_t tag = hak_tag_of_span(c, (c * 7) % HAK_SLICES);
+      check_first(BASE + c, tag, self, other | tag);
+    }
+    check_first(BASE, HAK_TAG_FREED, self, other | HAK_TAG_FREED);
   }
 }
 
@@ -95,6 +127,7 @@ static void test_levels(void **state) {
   (void)state;
   child_passes(one_by_one, 0);
   child_passes(wild, 0);
+  child_passes(hot_path, 0);
 }
 
 /* ---- Against a model --------------------------------------------------------------------------------------------- */
@@ -175,7 +208,7 @@ static void *free_all(void *argument) {
 
 static void no_first_level(size_t rounds) {
   for (size_t i = 0; i < LEVEL1; i++) {
-    hak_store_relaxed(&hak_tagmap[i], UINT64_C(0xffffffff) << 32 | HAK_TAG_FREED); /* a slice that nobody asks for */
+    hak_store_relaxed(&hak_tagmap[i], hak_tag_rotate_right(UINT64_C(0xffffffff) << 32 | HAK_TAG_FREED)); /* nobody's */
   }
   rng_t rng = {test_seed()};
   static void *blocks[301];
@@ -187,7 +220,7 @@ static void no_first_level(size_t rounds) {
       CHECK(blocks[i] != NULL && hak_tier_of(blocks[i]) == tier_for(sizes[i]), "%zu bytes", sizes[i]);
       CHECK(hak_usable_size(blocks[i]) >= sizes[i], "%zu bytes", sizes[i]);
       if (sizes[i] <= HAK_ACE_MAX) {
-        CHECK(hak_tagmap_first(blocks[i]) >> 32 != 0, "%zu bytes: in the first level", sizes[i]);
+        CHECK(hak_tagmap_first(hak_tagmap_own(blocks[i], 0), 0) >> 32 != 0, "%zu bytes: in the first level", sizes[i]);
         CHECK(hak_tier_of((char *)blocks[i] + 8) == HAK_TIER_NONE, "inside %zu bytes", sizes[i]);
       }
       pattern_fill_ends(blocks[i], sizes[i], i);
