@@ -105,29 +105,38 @@ static __attribute__((noinline)) void free_remote(void *p, uint32_t tag, const c
   hak_remote_free(heap, block, hak_tag_heap_id(tag), info->block_bytes);
 }
 
-/* Not of this thread's heap: a block of a pool span goes into the magazine if there is room. `tag` as hak_tagmap_first
- * gives it. */
+/* Not of this thread's heap: a block of a pool span goes into the magazine if there is room. `tag` is the disagreement of
+ * address and entry: a rotated tag if the map's first level knows the slice. */
 HAK_FAST void free_elsewhere(void *p, uint64_t tag, const char *function) {
-  uint64_t in_pool = tag - HAK_TAG_SPAN; /* the class and the slices back, and no bit more */
-  if (HAK_UNLIKELY(in_pool > (HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK))) {
-    if (tag - 1 < HAK_TAG_SPAN - 1) {
-      free_remote(p, (uint32_t)tag, function);
+  if (HAK_UNLIKELY((tag & ~(HAK_TAG_POOL_CLASS | HAK_TAG_POOL_BACK)) != HAK_TAG_POOL)) {
+    uint64_t straight = hak_tag_rotate_left(tag);
+    if (straight - 1 < HAK_TAG_SPAN - 1) {
+      free_remote(p, (uint32_t)straight, function);
     } else {
       free_other(p, function);
     }
     return;
   }
-  size_t offset = (HAK_SLAB_CLASSES + (in_pool >> HAK_TAG_CLASS_SHIFT)) * HAK_BIN_SCALE;
-  hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(offset);
+  size_t class_offset = tag & HAK_TAG_POOL_CLASS;
+  const hak_span_class_t *info = &hak_span_classes[class_offset / HAK_BIN_SCALE];
+  uint64_t offset = ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) | (tag & HAK_TAG_POOL_BACK) >> (48 - HAK_SLICE_SHIFT);
+  hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(HAK_SLAB_CLASSES * HAK_BIN_SCALE + class_offset);
   hak_block_t *block = p;
   uintptr_t key = hak_freed_key(block);
   uint32_t count = magazine->count;
-  if (HAK_UNLIKELY(hak_span_block_number(p, (uint32_t)in_pool) < 0) || HAK_UNLIKELY(block->key == key) ||
+  if (HAK_UNLIKELY(hak_span_block_at(info, offset) < 0) || HAK_UNLIKELY(block->key == key) ||
       HAK_UNLIKELY(count == magazine->capacity)) {
     free_other(p, function);
     return;
   }
-  magazine->slots[count] = (uintptr_t)p;
+  /* The youngest block once more is noticed even if the program wrote over its key. (What is in front of an empty
+   * magazine is memory of the heap; free_other looks closer.) */
+  uintptr_t *slot = magazine->slots + count;
+  if (HAK_UNLIKELY((slot[-1] ^ (uintptr_t)p) <= HAK_SLOT_ZERO)) {
+    free_other(p, function);
+    return;
+  }
+  *slot = (uintptr_t)p;
   magazine->count = count + 1;
   block->key = key;
 }
@@ -135,7 +144,7 @@ HAK_FAST void free_elsewhere(void *p, uint64_t tag, const char *function) {
 HAK_FAST void free_from(void *p, const char *function) {
   uint64_t own = hak_tagmap_own(p, hak_tls_self());
   if (HAK_UNLIKELY(own >= HAK_TAG_OWN_END)) {
-    free_elsewhere(p, hak_tagmap_first(own, hak_tls_self()), function);
+    free_elsewhere(p, own ^ hak_tls_self(), function);
     return;
   }
   hak_bin_t HAK_TLS *bin = hak_tls_bin(own);

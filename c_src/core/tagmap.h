@@ -56,9 +56,11 @@ HAK_FAST uint64_t hak_tagmap_own(const void *p, uint64_t self) {
   return (address & ~(uintptr_t)(HAK_SLICE_BYTES - 1)) ^ hak_load_relaxed(&hak_tagmap[index]) ^ self;
 }
 
-/* From the same, for an address that is not in an own slab: the tag, or more than 32 bits if the map's first level knows
- * nothing. */
-HAK_FAST uint64_t hak_tagmap_first(uint64_t own, uint64_t self) { return hak_tag_rotate_left(own ^ self); }
+/* What is in a rotated tag of a pool span's slice besides HAK_TAG_SPAN, rotated: the class, scaled as a bin, and the
+ * slices back. */
+#define HAK_TAG_POOL_CLASS ((uint64_t)HAK_TAG_CLASS_MASK >> HAK_TAG_ROTATION)
+#define HAK_TAG_POOL_BACK ((uint64_t)HAK_TAG_BACK_MASK << (64 - HAK_TAG_ROTATION))
+#define HAK_TAG_POOL ((uint64_t)HAK_TAG_SPAN >> HAK_TAG_ROTATION)
 
 /* The tag of the slice of any address; 0 when it is not ours. _mt */
 HAK_HIDDEN uint32_t hak_tagmap_get_mt(const void *p);
