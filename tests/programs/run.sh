@@ -192,7 +192,7 @@ free_port() {
 }
 
 program_redis() {
-  local port requests=100000 keys=60000 i
+  local port requests=50000 keys=60000 i
   [ "$short" = 0 ] || { requests=20000; keys=20000; }
   port=$(free_port) || return
   # Two threads serve connections, and saving forks.
