@@ -2,10 +2,12 @@
  * c_src/heap/fork.c.
  *
  *   threads    own the heap one after the other: slow paths between hak_guard_enter and _leave, park it, adopt it
- *   claimer    hak_guard_claim_mt and _release_mt, twice; or hak_guard_claim_all_mt as fork_prepare does (forker)
+ *   claimer    hak_guard_claim_mt and _release_mt, twice; another one the same for the forking thread's own heap
+ *   forker     hak_guard_claim_others_mt, fork, hak_guard_release_others_mt
  *
  * Claims: nobody but one is at the slabs at a time; no change to them is lost; no owner waits for ever (no lost wake-up:
- * it would be an invalid end state); at the moment of fork nobody is at the slabs, and in the child no heap looks busy.
+ * it would be an invalid end state); at the moment of fork nobody is at the slabs of any heap, and in the child no heap
+ * looks busy or claimed by a thread that the child does not have.
  *
  * Memory: each thread's plain and release stores (xbusy, the slabs, xstate where it is relaxed) go through a store buffer,
  * a FIFO that is emptied by somebody else at any time; read-modify-writes and seq_cst stores wait until it is empty; loads
@@ -15,13 +17,17 @@
  * heap; the futex compares and sleeps in one step, as the kernel promises.
  *
  * Mutants: -DMUTANT=1 the claimer makes no membarrier;   2 the adopter's store of xstate is relaxed, without a fence;
- *          3 release looks for a waiter first and then stores; 4 the child leaves xbusy as it was at the fork. */
+ *          3 release looks for a waiter first and then stores; 4 the child leaves xbusy as it was at the fork;
+ *          5 the child leaves the claim of the forking thread's own heap as it was. */
 #ifndef MUTANT
 #define MUTANT 0
 #endif
+#ifndef FORK
+#define FORK 0 /* whether there is a forker */
+#endif
 #define DEPTH 3  /* of a store buffer */
 #define VISITS 2 /* slow paths between adoption and parking, at most */
-#define TOURS 2  /* so often a thread owns the heap, at most */
+#define TOURS (2 - FORK) /* so often a thread owns the heap, at most */
 
 mtype = { BUSY, SLABS, STATE };
 mtype:claim = { FREE, CLAIMED, AWAITED };
@@ -32,6 +38,8 @@ byte slabs;
 bool active_word; /* xstate == ACTIVE */
 mtype:claim xclaim = FREE;
 bool on_stack;
+bool xforking;
+bool xclaim_mine; /* of the forking thread's own heap, which it does not use meanwhile */
 
 chan buffer[2] = [DEPTH] of { mtype, byte };
 byte unseen[2]; /* stores to `slabs` in a thread's buffer, and */
@@ -39,6 +47,7 @@ byte newest[2]; /* the last of them, which it reads itself */
 
 /* Ghosts. */
 byte inside;  /* processes at the slabs */
+byte inside_mine;
 byte visits;  /* of all */
 bool sleeping[2];
 
@@ -181,8 +190,12 @@ proctype claimer() {
      :: atomic { xclaim == FREE -> xclaim = CLAIMED };
         /* guard_is_idle */
         if
-        :: !active_word -> idle = true
-        :: active_word -> membarrier(); idle = !xbusy
+        :: xforking -> idle = false
+        :: else ->
+           if
+           :: !active_word -> idle = true
+           :: active_word -> membarrier(); idle = !xbusy
+           fi
         fi;
         if
         :: idle ->
@@ -201,21 +214,46 @@ proctype claimer() {
   od
 }
 
+/* Of the forking thread's own heap, of which the thread is in no slow path. */
+proctype claimer_of_mine() {
+  atomic {
+    if
+    :: !xclaim_mine -> xclaim_mine = true
+    :: else -> goto done
+    fi
+  };
+  if
+  :: xforking -> skip
+  :: else -> inside_mine++; inside_mine--
+  fi;
+  xclaim_mine = false;
+done:
+  skip
+}
+
 proctype forker() {
-  bool awaited, child_busy;
-  atomic { xclaim == FREE -> xclaim = CLAIMED }; /* hak_guard_claim_all_mt waits for claimers */
+  bool awaited, child_busy, child_claim;
+  xforking = true;
+  atomic { xclaim == FREE -> xclaim = CLAIMED }; /* waits for claimers */
+  !xclaim_mine;
   membarrier();
   !xbusy;
-  /* fork: the child has memory as it is now, and the buffers of threads it does not have are gone */
+  /* fork: the child has memory as it is now; what other threads have in store buffers is theirs alone */
   atomic {
-    assert(inside == 0 && slabs == visits && (unseen[0] == 0) && (unseen[1] == 0));
+    assert(inside == 0 && slabs == visits && unseen[0] == 0 && unseen[1] == 0 && inside_mine == 0);
     child_busy = xbusy;
+    child_claim = xclaim_mine;
 #if MUTANT != 4
-    child_busy = false; /* fork_child resets it: a waiter may have shown itself for a moment */
+    child_busy = false; /* an owner that is about to wait shows itself for a moment */
 #endif
-    assert(!child_busy)
+#if MUTANT != 5
+    child_claim = false; /* a claimer that is about to see xforking too */
+#endif
+    assert(!child_busy && !child_claim);
+    child_busy = false; child_claim = false
   };
-  release()
+  release();
+  xforking = false
 }
 
 init {
@@ -226,7 +264,11 @@ init {
     run thread(0, true);
     run thread(1, false);
     run claimer();
-    run forker()
+#if FORK
+    run claimer_of_mine();
+    run forker();
+#endif
+    skip
   }
   /* all of them but the flushers and init are over */
   _nr_pr == 3 -> assert(slabs == visits && inside == 0 && !xbusy)
