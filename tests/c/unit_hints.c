@@ -149,6 +149,7 @@ static void test_protocol(void **state) {
 /* Setting and clearing beside others in the same word loses nobody's bit. */
 static void *neighbour(void *argument) {
   uint32_t mine = (uint32_t)(uintptr_t)argument;
+  pthread_barrier_wait(&barrier); /* so that they run beside each other */
   for (size_t i = 0; i < rounds; i++) {
     hak_hint_set(KIND + 1, mine);
     CHECK(hak_hint_next(KIND + 1, mine, mine + 1) == mine, "segment %u lost its hint", mine);
@@ -161,7 +162,8 @@ static void *neighbour(void *argument) {
 
 static void test_neighbours(void **state) {
   (void)state;
-  rounds = test_work(100000);
+  rounds = test_work(300000);
+  pthread_barrier_init(&barrier, NULL, THREADS);
   pthread_t threads[THREADS];
   for (uintptr_t i = 0; i < THREADS; i++) {
     threads[i] = thread_start(neighbour, (void *)(i * 13));

@@ -181,7 +181,8 @@ static void cache_modelled(size_t steps) {
       missed += block == NULL;
       aligned += block != NULL && alignment > PAGE;
     } else { /* the oldest, if there is too much or it is too old */
-      size_t bound = rng_below(&rng, 2) == 0 ? SIZE_MAX : rng_below(&rng, cache_bytes + PAGE);
+      size_t bounds[] = {SIZE_MAX, cache_bytes, rng_below(&rng, cache_bytes + PAGE)};
+      size_t bound = bounds[rng_below(&rng, COUNT_OF(bounds))];
       uint64_t before = now - rng_below(&rng, 400);
       uint64_t oldest = UINT64_MAX;
       for (size_t i = 0; i < PAGES; i++) {
@@ -234,6 +235,13 @@ static void cache_full(size_t unused) {
   check_cache();
   CHECK(hak_mmap_cache_take_locked(2 * PAGE, alignment) == cache_base + 2 * PAGE, "one part");
   mark(2, 2, false);
+  check_cache();
+  hak_extent_t first = hak_mmap_cache_evict_locked(0, 0); /* now there is */
+  CHECK(first.base == cache_base + PAGE && first.bytes == PAGE, "the oldest, and the lowest of them");
+  mark(1, 1, false);
+  CHECK(hak_mmap_cache_take_locked(PAGE, alignment) == cache_base + 12 * PAGE, "two parts");
+  mark(12, 1, false);
+  freed_ms[13] = 5;
   check_cache();
 }
 

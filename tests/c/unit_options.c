@@ -28,8 +28,8 @@ static void test_parse(void **state) {
       {"0x7", 0, 9, -7},
       {"1e3", 0, 9999, -7},
       {"7.0", 0, 9, -7},
-      {"7/", 0, 9, -7}, /* the characters beside the digits */
-      {"7:", 0, 9, -7},
+      {"7/", 0, 999, -7}, /* the characters beside the digits */
+      {"7:", 0, 999, -7},
       {"\xff", 0, 9, -7},
       {"9223372036854775807", 0, INT64_MAX, INT64_MAX},
       {"9223372036854775808", 0, INT64_MAX, -7},

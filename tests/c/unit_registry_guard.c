@@ -31,31 +31,38 @@ static void ids(size_t unused) {
   uint32_t stack[HEAPS], height = 0;
   bool is_parked[HEAPS + 1] = {false};
   rng_t rng = {test_seed()};
+  uint32_t generation = 0; /* counted up by every push and pop: a top that came back is not the same */
   for (size_t step = 0; step < 5000; step++) {
     uint32_t id = (uint32_t)rng_between(&rng, 1, HEAPS);
-    if (!is_parked[id] && rng_below(&rng, 2) == 0) {
+    CHECK(hak_load_relaxed(&registry_xparked) >> 32 == generation, "generation %u", generation);
+    generation += (!is_parked[id] || height != 0);
+    if (!is_parked[id] && (height == 0 || rng_below(&rng, 2) == 0)) {
       hak_registry_park_mt(heaps[id]);
       stack[height++] = id;
       is_parked[id] = true;
       CHECK(heaps[id]->xstate == HAK_HEAP_PARKED, "heap %u", id);
     } else {
       hak_heap_t *heap = hak_registry_adopt_mt();
-      CHECK((heap == NULL) == (height == 0), "%u are parked", height);
-      if (heap != NULL) {
-        CHECK(heap->id == stack[--height] && heap->xstate == HAK_HEAP_ACTIVE, "heap %u, not %u", heap->id, stack[height]);
-        is_parked[heap->id] = false;
-      }
+      CHECK(heap != NULL && heap->id == stack[--height] && heap->xstate == HAK_HEAP_ACTIVE, "not heap %u", stack[height]);
+      is_parked[heap->id] = false;
     }
   }
+  while (height != 0) {
+    CHECK(hak_registry_adopt_mt() == heaps[stack[--height]], "not heap %u", stack[height]);
+  }
+  CHECK(hak_registry_adopt_mt() == NULL && hak_registry_adopt_mt() == NULL, "the end");
 }
 
 static _Atomic uint32_t holder[64];
+
+static pthread_barrier_t together;
 
 static void *parker(void *argument) {
   uint32_t who = 1 + (uint32_t)(uintptr_t)argument;
   rng_t rng = {test_seed() + who};
   hak_heap_t *mine[4];
-  size_t count = 0, steps = test_work(60000);
+  size_t count = 0, steps = test_work(1500000);
+  pthread_barrier_wait(&together);
   for (size_t step = 0; step < steps || count != 0; step++) {
     if (step < steps && count < COUNT_OF(mine) && rng_below(&rng, 2) == 0) {
       hak_heap_t *heap = hak_registry_adopt_mt();
@@ -76,6 +83,7 @@ static void *parker(void *argument) {
 
 static void parkers(size_t unused) {
   (void)unused;
+  pthread_barrier_init(&together, NULL, 4);
   pthread_t threads[4];
   for (uintptr_t i = 0; i < COUNT_OF(threads); i++) {
     threads[i] = thread_start(parker, (void *)i);
