@@ -25,14 +25,14 @@ const FOOT_HEIGHT: i32 = 30;
 const BAR_LEFT: i32 = 110;
 const VALUE_WIDTH: i32 = 150;
 
-const INK: RGBColor = RGBColor(33, 37, 41);
-const FAINT: RGBColor = RGBColor(108, 117, 125);
-const RULE: RGBColor = RGBColor(222, 226, 230);
-const OURS: RGBColor = RGBColor(214, 93, 14);
+pub const INK: RGBColor = RGBColor(33, 37, 41);
+pub const FAINT: RGBColor = RGBColor(108, 117, 125);
+pub const RULE: RGBColor = RGBColor(222, 226, 230);
+pub const OURS: RGBColor = RGBColor(214, 93, 14);
 const PEER: RGBColor = RGBColor(92, 128, 168);
 const SYSTEM: RGBColor = RGBColor(150, 158, 166);
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Writes the chart. The error is in words, for whoever reads the terminal.
 pub fn write_svg(comparison: &Comparison, path: &Path) -> Result<(), String> {
@@ -72,7 +72,7 @@ pub fn write_svg(comparison: &Comparison, path: &Path) -> Result<(), String> {
     result.map_err(|e| e.to_string())
 }
 
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+pub type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 fn panel(area: &Area, comparison: &Comparison, index: usize, (left, top): (i32, i32), height: i32) -> Drawn {
     let case = &comparison.cases[index];
@@ -142,11 +142,11 @@ fn bar(area: &Area, comparison: &Comparison, row: &Row, top: i32, left: i32, x: 
     )
 }
 
-fn rectangle(area: &Area, from: (i32, i32), to: (i32, i32), colour: RGBColor) -> Drawn {
+pub fn rectangle(area: &Area, from: (i32, i32), to: (i32, i32), colour: RGBColor) -> Drawn {
     area.draw(&Rectangle::new([from, to], colour.filled()))
 }
 
-fn text(area: &Area, words: &str, at: (i32, i32), size: i32, colour: RGBColor, align: HPos) -> Drawn {
+pub fn text(area: &Area, words: &str, at: (i32, i32), size: i32, colour: RGBColor, align: HPos) -> Drawn {
     let style = TextStyle::from(("sans-serif", size).into_font())
         .color(&colour)
         .pos(Pos::new(align, VPos::Top));

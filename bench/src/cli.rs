@@ -1,20 +1,14 @@
-//! The command line, and the program's course: arguments, comparison, report.
+//! The command line.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{builder::PossibleValuesParser, Parser};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::{builder::PossibleValuesParser, value_parser, Args, Parser, Subcommand};
 
 use crate::{
-    chart, peers,
-    report::{self, Comparison},
-    runner::{self, Limits},
-    worker,
-    workloads::{self, Request},
+    course, peers,
+    runner::Limits,
+    scale, worker,
+    workloads::{self, Request, Workload},
 };
 
 /// Measures hakmem against the system's malloc and other allocators.
@@ -23,47 +17,141 @@ use crate::{
 /// for each setting: speed, peak memory, page faults. Without arguments it takes about two minutes on two cores. The single
 /// runs (CSV) and a chart (SVG) are written to target/hakmem-bench/.
 #[derive(Debug, Parser)]
-#[command(name = "hakmem-bench", version, after_help = AFTER_HELP)]
+#[command(
+    name = "hakmem-bench",
+    version,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
-    /// What to measure
-    #[arg(default_value = "midlarge", value_parser = PossibleValuesParser::new(workload_names()))]
-    pub workload: String,
+    #[command(subcommand)]
+    pub command: Option<Command>,
 
-    /// Number of threads [default: 2 and 4, depending on the variant]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
-    pub threads: Option<u64>,
+    #[command(flatten)]
+    pub midlarge: MidLarge,
+}
 
-    /// Operations of each thread; an operation is one allocation or one release [default: chosen for each variant]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
-    pub ops: Option<u64>,
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Blocks of 8 to 32 KiB, by several threads: what is run without a command
+    Midlarge(MidLarge),
+    /// Small blocks: a suite of workloads, and a summary of all; about five minutes
+    #[command(after_help = suite_help(workloads::SMALL, SMALL_EXAMPLES))]
+    Small(Small),
+    /// Blocks of 8 KiB to 1 GiB: a suite of workloads, and a summary of all; about three minutes
+    #[command(after_help = suite_help(workloads::LARGE, LARGE_EXAMPLES))]
+    Large(Large),
+    /// Thread scaling: throughput and processor time for an operation, with 1 to 32 threads; about three minutes
+    #[command(after_help = SCALE_HELP)]
+    Scale(Scale),
+}
 
-    /// Slots of the working set: of each thread (own) or of all (shared, pipe) [default: 2048]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
-    pub slots: Option<u64>,
-
+/// What all commands take.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
     /// Seed of the random choices [default: 42]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// Variants of the workload to run, separated by commas [default: all]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(variant_names()))]
-    pub variant: Vec<String>,
-
-    /// How often each allocator runs each setting [default: 11, fewer if that takes too long]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    /// How often each allocator runs each setting [default: 11 for midlarge, otherwise as often as the time allows]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1000))]
     pub rounds: Option<u64>,
 
     /// Allocators to run, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(peer_names()))]
     pub only: Vec<String>,
 
-    /// A look in about ten seconds: fewer rounds and operations, results are rough
+    /// A short look: fewer rounds and operations, results are rough (midlarge: about ten seconds)
     #[arg(long)]
     pub quick: bool,
 
     /// Folder for the CSV and the SVG [default: target/hakmem-bench]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct MidLarge {
+    /// Number of threads [default: 2 and 4, depending on the variant]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+
+    /// Operations of each thread; an operation is one allocation or one release [default: chosen for each variant]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000_000_000))]
+    pub ops: Option<u64>,
+
+    /// Slots of the working set: of each thread (own) or of all (shared, pipe) [default: 2048]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=16_777_216))]
+    pub slots: Option<u64>,
+
+    /// Variants of the workload to run, separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(variant_names()))]
+    pub variant: Vec<String>,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Small {
+    /// Workloads to run, separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(names(workloads::SMALL)))]
+    pub workload: Vec<String>,
+
+    #[command(flatten)]
+    pub suite: Suite,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Large {
+    /// Workloads to run, separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(names(workloads::LARGE)))]
+    pub workload: Vec<String>,
+
+    #[command(flatten)]
+    pub suite: Suite,
+}
+
+/// What both suites take.
+#[derive(Args, Clone, Debug)]
+pub struct Suite {
+    /// Number of threads [default: chosen for each setting]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+
+    /// Operations of each thread: allocations, reallocations and releases [default: chosen for each setting]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000_000_000))]
+    pub ops: Option<u64>,
+
+    /// Size of the working set; what it counts depends on the workload [default: chosen for each setting]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=16_777_216))]
+    pub slots: Option<u64>,
+
+    /// Print a table for each setting too, with peak memory and page faults [default: only with --workload]
+    #[arg(long)]
+    pub tables: bool,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Scale {
+    /// Numbers of threads, separated by commas [default: 1,2,4,8,16,32]
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', value_parser = value_parser!(u64).range(1..=1024))]
+    pub threads: Vec<u64>,
+
+    /// Workloads to run, separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(scale::names()))]
+    pub workload: Vec<String>,
+
+    /// Operations of all threads together [default: chosen for each workload]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000_000_000))]
+    pub ops: Option<u64>,
+
+    #[command(flatten)]
+    pub common: Common,
 }
 
 const AFTER_HELP: &str = "\
@@ -73,10 +161,44 @@ Variants of midlarge (blocks of 8 to 32 KiB):
   pipe    half of the threads allocate, the others free
 
 Examples (with cargo: `cargo run --release -- --quick`, and so on):
-  hakmem-bench                                      everything
+  hakmem-bench                                      midlarge, everything
   hakmem-bench --quick                              a rough look
   hakmem-bench --only hakmem,system --variant shared --threads 8
-  hakmem-bench --variant own --threads 2 --ops 40000 --slots 2048 --seed 42";
+  hakmem-bench --variant own --threads 2 --ops 40000 --slots 2048 --seed 42
+  hakmem-bench small                                small blocks: see `hakmem-bench small --help`";
+
+const SMALL_EXAMPLES: &str = "Examples:
+  hakmem-bench small                                the whole suite
+  hakmem-bench small --quick                        a rough look, below 40 seconds
+  hakmem-bench small --workload larson,prodcons --only hakmem,mimalloc
+  hakmem-bench small --workload larson --threads 16 --rounds 9";
+
+const LARGE_EXAMPLES: &str = "Examples:
+  hakmem-bench large                                the whole suite; needs about 2 GiB of memory
+  hakmem-bench large --workload vector --slots 256  a vector that grows to 256 MiB";
+
+const SCALE_HELP: &str = "\
+Workloads:
+  own, shared  those of midlarge
+  larson       that of `small`
+  prodcons     that of `small`, symmetric, 64 B
+
+Settings with more threads than cores are marked as oversubscribed. All settings of a workload do the same number of
+operations, shared among the threads.
+
+Examples:
+  hakmem-bench scale                                everything
+  hakmem-bench scale --threads 1,2 --workload own --only hakmem,mimalloc";
+
+fn suite_help(suite: &[Workload], examples: &str) -> String {
+    let mut out = String::from("Workloads:\n");
+    for workload in suite {
+        out += &format!("  {:<13} {}\n", workload.name, workload.what);
+    }
+    out += "\nSpeed is compared by medians; a difference below the noise (hakmem against itself) means nothing. Every run goes \
+            to a CSV, the summary to another.\n\n";
+    out + examples
+}
 
 const ROUNDS: usize = 11;
 const QUICK_ROUNDS: usize = 3;
@@ -84,49 +206,99 @@ const QUICK_ROUNDS: usize = 3;
 /// With the default number of rounds, the comparison ends by about this time.
 const TIME_LIMIT: Duration = Duration::from_secs(105);
 
-fn workload_names() -> Vec<&'static str> {
-    workloads::WORKLOADS.iter().map(|w| w.name).collect()
+/// As many rounds as fit into `seconds`, but `least`.
+fn fitting(least: usize, seconds: u64) -> Limits {
+    Limits {
+        rounds: 51,
+        least,
+        time: Some(Duration::from_secs(seconds)),
+    }
+}
+
+fn names(suite: &[Workload]) -> Vec<&'static str> {
+    suite.iter().map(|w| w.name).collect()
 }
 
 fn variant_names() -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for (name, _) in workloads::WORKLOADS.iter().flat_map(|w| w.variants) {
-        if !names.contains(name) {
-            names.push(*name);
-        }
-    }
-    names
+    let variants = workloads::MIDLARGE.iter().flat_map(|w| w.variants);
+    variants.map(|(name, _)| *name).collect()
 }
 
 fn peer_names() -> Vec<&'static str> {
     peers::PEERS.iter().map(|p| p.name).collect()
 }
 
-impl Cli {
-    fn request(&self) -> Request {
+impl Common {
+    /// `rounds`, when asked for, or else the default.
+    pub fn limits(&self, default: Limits) -> Limits {
+        match self.rounds {
+            // Who asks for rounds gets them.
+            Some(n) => Limits {
+                rounds: n as usize,
+                time: None,
+                ..default
+            },
+            None => default,
+        }
+    }
+}
+
+impl MidLarge {
+    pub fn request(&self) -> Request {
         Request {
             variants: self.variant.clone(),
             threads: self.threads.map(|n| n as usize),
             ops: self.ops,
             slots: self.slots.map(|n| n as usize),
-            seed: self.seed,
-            quick: self.quick,
+            seed: self.common.seed,
+            quick: self.common.quick,
         }
     }
 
     /// Nothing was asked for that makes the comparison much shorter or longer.
-    fn takes_the_usual_time(&self) -> bool {
-        let sizes = [self.threads, self.ops, self.slots, self.rounds];
-        !self.quick && sizes.iter().all(Option::is_none) && self.only.is_empty() && self.variant.is_empty()
+    pub fn takes_the_usual_time(&self) -> bool {
+        let sizes = [self.threads, self.ops, self.slots, self.common.rounds];
+        let all = self.common.only.is_empty() && self.variant.is_empty();
+        !self.common.quick && sizes.iter().all(Option::is_none) && all
     }
 
-    fn limits(&self) -> Limits {
-        let default = if self.quick { QUICK_ROUNDS } else { ROUNDS };
-        Limits {
-            rounds: self.rounds.map_or(default, |n| n as usize),
-            // Who asks for rounds gets them.
-            time: self.rounds.is_none().then_some(TIME_LIMIT),
+    pub fn limits(&self) -> Limits {
+        self.common.limits(Limits {
+            rounds: if self.common.quick { QUICK_ROUNDS } else { ROUNDS },
+            least: 3,
+            time: Some(TIME_LIMIT),
+        })
+    }
+}
+
+impl Suite {
+    pub fn request(&self) -> Request {
+        Request {
+            variants: Vec::new(),
+            threads: self.threads.map(|n| n as usize),
+            ops: self.ops,
+            slots: self.slots.map(|n| n as usize),
+            seed: self.common.seed,
+            quick: self.common.quick,
         }
+    }
+
+    pub fn limits(&self, seconds: u64) -> Limits {
+        self.common.limits(if self.common.quick {
+            fitting(1, 25)
+        } else {
+            fitting(5, seconds)
+        })
+    }
+}
+
+impl Scale {
+    pub fn limits(&self) -> Limits {
+        self.common.limits(if self.common.quick {
+            fitting(1, 15)
+        } else {
+            fitting(3, 150)
+        })
     }
 }
 
@@ -139,7 +311,7 @@ pub fn main() -> ExitCode {
     let result = if args.get(1).is_some_and(|arg| arg == worker::ARGUMENT) {
         worker::main(&args[2..])
     } else {
-        drive(&Cli::parse())
+        course::drive(&Cli::parse())
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -148,108 +320,6 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn drive(cli: &Cli) -> Result<(), String> {
-    let workload = workloads::find(&cli.workload).ok_or("no such workload")?;
-    let cases = (workload.cases)(&cli.request()).unwrap_or_else(|why| {
-        use clap::{error::ErrorKind, CommandFactory};
-        Cli::command().error(ErrorKind::ValueValidation, why).exit()
-    });
-    let field = runner::field(&cli.only);
-    if field.contestants.is_empty() {
-        for (name, why) in &field.absent {
-            eprintln!("{name}: {why}");
-        }
-        return Err("no allocator is left to run".into());
-    }
-    if cfg!(debug_assertions) {
-        eprintln!("hakmem-bench: this is a debug build, its numbers mean nothing; add --release\n");
-    }
-    let limits = cli.limits();
-    println!("{}", report::machine());
-    if let Some(note) = report::busy() {
-        println!("{note}");
-    }
-    for (name, why) in &field.absent {
-        println!("{name}: {why}");
-    }
-    println!(
-        "Settings: {}. Allocators: {}. Rounds: up to {}. One allocator runs twice a round, to show the noise.",
-        cases.len(),
-        field.contestants.len() - 1,
-        limits.rounds
-    );
-    if cli.takes_the_usual_time() {
-        println!("This takes about two minutes.");
-    }
-
-    let bar = ProgressBar::new((limits.rounds * cases.len() * field.contestants.len()) as u64);
-    bar.set_style(
-        ProgressStyle::with_template("{bar:30} {percent:>3}%  {elapsed}, {eta} to go  {msg}")
-            .map_err(|e| e.to_string())?,
-    );
-    let start = Instant::now();
-    let mut failures = Vec::new();
-    let runs = runner::compare(
-        &cases,
-        &field.contestants,
-        limits,
-        |case, contestant| {
-            bar.set_message(format!("{}: {}", case.name, contestant.label()));
-        },
-        |contestant, case| {
-            let result = runner::measure_in_worker(contestant, case);
-            bar.inc(1);
-            if let Err(why) = &result {
-                failures.push(format!("{}, {}: {why}", case.name, contestant.label()));
-            }
-            result
-        },
-    );
-    bar.finish_and_clear();
-
-    let comparison = Comparison {
-        cases,
-        contestants: field.contestants,
-        runs,
-    };
-    print!("{}", report::tables(&comparison));
-    let out = cli.out.clone().unwrap_or_else(default_out);
-    std::fs::create_dir_all(&out).map_err(|e| format!("cannot create {}: {e}", out.display()))?;
-    let csv = out.join(format!("{}.csv", cli.workload));
-    let svg = out.join(format!("{}.svg", cli.workload));
-    report::write_csv(&comparison, &csv).map_err(|e| format!("cannot write {}: {e}", csv.display()))?;
-    chart::write_svg(&comparison, &svg).map_err(|e| format!("cannot write {}: {e}", svg.display()))?;
-    println!(
-        "\nEvery run:  {}\nChart:      {}\nTook {:.0} s.",
-        shown(&csv),
-        shown(&svg),
-        start.elapsed().as_secs_f64()
-    );
-    if failures.is_empty() {
-        return Ok(());
-    }
-    failures.dedup();
-    for failure in &failures {
-        eprintln!("{failure}");
-    }
-    Err(format!("{} runs failed", failures.len()))
-}
-
-/// `hakmem-bench` in the folder that cargo built this program in, which cargo marks with CACHEDIR.TAG.
-fn default_out() -> PathBuf {
-    let exe = std::env::current_exe().unwrap_or_default();
-    exe.ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
-        .map_or_else(|| PathBuf::from("target"), Path::to_path_buf)
-        .join("hakmem-bench")
-}
-
-/// The path as seen from here, when it lies below.
-fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }
 
 #[cfg(test)]
@@ -261,6 +331,18 @@ mod tests {
         Cli::try_parse_from(std::iter::once("hakmem-bench").chain(args.split_whitespace())).map_err(|e| e.to_string())
     }
 
+    /// The cases of midlarge, which these arguments must ask for.
+    fn midlarge(args: &str) -> Result<(MidLarge, Vec<workloads::Case>), String> {
+        let cli = parse(args)?;
+        let args = match cli.command {
+            None => cli.midlarge,
+            Some(Command::Midlarge(args)) => args,
+            other => panic!("{other:?}"),
+        };
+        let cases = (workloads::find("midlarge").unwrap().cases)(&args.request())?;
+        Ok((args, cases))
+    }
+
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
@@ -268,9 +350,7 @@ mod tests {
 
     #[test]
     fn no_arguments_mean_midlarge_with_the_default_cases() {
-        let cli = parse("").unwrap();
-        assert_eq!(cli.workload, "midlarge");
-        let cases = (workloads::find("midlarge").unwrap().cases)(&cli.request()).unwrap();
+        let (args, cases) = midlarge("").unwrap();
         let first = &cases[0];
         assert_eq!(first.name, "own, short, 2 threads");
         assert_eq!(
@@ -278,32 +358,31 @@ mod tests {
             (2, 40_000, 2048, 42)
         );
         assert_eq!(cases.len(), 6);
-        assert_eq!(cli.limits().rounds, ROUNDS);
-        assert_eq!(cli.limits().time, Some(TIME_LIMIT));
+        assert_eq!(args.limits().rounds, ROUNDS);
+        assert_eq!(args.limits().time, Some(TIME_LIMIT));
+        assert!(args.takes_the_usual_time());
     }
 
     #[test]
     fn arguments_reach_the_cases() {
-        let cli = parse(
+        let (args, cases) = midlarge(
             "midlarge --threads 8 --ops 1000 --slots 64 --seed 7 --variant own,pipe --rounds 2 --only hakmem,system",
         )
         .unwrap();
-        let cases = (workloads::find("midlarge").unwrap().cases)(&cli.request()).unwrap();
         let names: Vec<_> = cases.iter().map(|c| c.name.as_str()).collect();
         assert_eq!(names, ["own, 8 threads", "pipe, 8 threads"]);
         assert!(cases
             .iter()
             .all(|c| (c.threads, c.ops, c.slots, c.seed) == (8, 1000, 64, 7)));
-        assert_eq!((cli.limits().rounds, cli.limits().time), (2, None));
-        assert_eq!(cli.only, ["hakmem", "system"]);
+        assert_eq!((args.limits().rounds, args.limits().time), (2, None));
+        assert_eq!(args.common.only, ["hakmem", "system"]);
     }
 
     #[test]
     fn quick_keeps_the_reports_command_and_shortens_the_others() {
-        let cli = parse("--quick").unwrap();
-        let cases = (workloads::find("midlarge").unwrap().cases)(&cli.request()).unwrap();
+        let (_, cases) = midlarge("--quick").unwrap();
         assert_eq!(cases[0].ops, 40_000);
-        let full = (workloads::find("midlarge").unwrap().cases)(&Request::default()).unwrap();
+        let (_, full) = midlarge("").unwrap();
         assert!(cases[1..]
             .iter()
             .zip(&full[1..])
@@ -311,11 +390,66 @@ mod tests {
     }
 
     #[test]
+    fn suites_take_their_workloads_and_make_five_rounds() {
+        let cli = parse("small --workload larson,tree --threads 16 --ops 7").unwrap();
+        let Some(Command::Small(args)) = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert_eq!(args.workload, ["larson", "tree"]);
+        assert_eq!(args.suite.limits(100).least, 5);
+        let request = args.suite.request();
+        let cases = (workloads::find("larson").unwrap().cases)(&request).unwrap();
+        let [case] = &cases[..] else {
+            panic!("two settings became one: {cases:?}")
+        };
+        assert_eq!(
+            (case.name.as_str(), case.threads, case.ops),
+            ("larson, 16 threads", 16, 7)
+        );
+        let cli = parse("large --rounds 1").unwrap();
+        let Some(Command::Large(args)) = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert_eq!((args.suite.limits(100).rounds, args.suite.limits(100).time), (1, None));
+    }
+
+    #[test]
+    fn names_of_cases_are_unique_in_each_suite() {
+        for suite in [workloads::MIDLARGE, workloads::SMALL, workloads::LARGE] {
+            let cases = suite.iter().flat_map(|w| (w.cases)(&Request::default()).unwrap());
+            let mut names: Vec<String> = cases.map(|case| case.name).collect();
+            let all = names.len();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), all, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn scale_shares_the_operations_among_the_threads() {
+        let cli = parse("scale --threads 1,3,4 --workload own,prodcons --ops 100").unwrap();
+        let Some(Command::Scale(args)) = cli.command else {
+            panic!("{cli:?}")
+        };
+        let cases = scale::cases(&args);
+        let told: Vec<_> = cases.iter().map(|c| (c.name.as_str(), c.ops)).collect();
+        let own = [("own, 1 thread", 100), ("own, 3 threads", 34), ("own, 4 threads", 25)];
+        let prodcons = [("prodcons, 1 thread", 100), ("prodcons, 4 threads", 25)];
+        assert_eq!(told, [&own[..], &prodcons[..]].concat());
+    }
+
+    #[test]
     fn wrong_arguments_are_answered_with_what_is_allowed() {
         for (args, answer) in [
             ("--only hakmen", "possible values: system, mimalloc,"),
             ("--variant private", "possible values: own, shared, pipe"),
-            ("larsen", "possible values: midlarge"),
+            ("larg", "similar subcommands exist: 'midlarge', 'large'"),
+            ("small --workload larsen", "possible values: churn, pairs, larson,"),
+            ("large --workload larson", "possible values: huge, vector,"),
+            (
+                "scale --workload pipe",
+                "possible values: own, shared, larson, prodcons",
+            ),
             ("--threads 0", "0 is not in 1..=1024"),
             ("--rounds x", "invalid digit"),
         ] {
@@ -326,15 +460,9 @@ mod tests {
 
     #[test]
     fn pipe_with_an_odd_number_of_threads_is_refused() {
-        let cli = parse("--threads 3").unwrap();
-        let error = (workloads::find("midlarge").unwrap().cases)(&cli.request()).unwrap_err();
+        let error = midlarge("--threads 3").unwrap_err();
         assert!(error.contains("even"), "{error}");
-        let cli = parse("--threads 3 --variant own,shared").unwrap();
-        assert_eq!(
-            (workloads::find("midlarge").unwrap().cases)(&cli.request())
-                .unwrap()
-                .len(),
-            3
-        );
+        let (_, cases) = midlarge("--threads 3 --variant own,shared").unwrap();
+        assert_eq!(cases.len(), 3);
     }
 }

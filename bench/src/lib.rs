@@ -5,17 +5,21 @@
 //! - [`worker`]: the process that measures one allocator on one case, once
 //! - [`runner`]: starts the workers, in an order that is fair to all
 //! - [`stats`], [`report`], [`chart`]: medians, tables, the CSV and the SVG
-//! - [`cli`]: the command line
+//! - [`summary`]: a suite of workloads in one table; [`scale`]: the same work with more and more threads
+//! - [`cli`], [`course`]: the command line, and what is done for it
 //!
 //! The Criterion benches in `benches/` use the same peers.
 
 pub mod chart;
 pub mod cli;
+pub mod course;
 pub mod peers;
 pub mod report;
 pub mod ring;
 pub mod rng;
 pub mod runner;
+pub mod scale;
 pub mod stats;
+pub mod summary;
 pub mod worker;
 pub mod workloads;

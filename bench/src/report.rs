@@ -27,12 +27,14 @@ pub struct Row {
     pub mops: Summary,
     pub peak_rss_kib: f64,
     pub minor_faults: f64,
+    /// Nanoseconds of processor time for each operation.
+    pub cpu_ns: f64,
     /// Empty for allocators that cannot tell.
     pub tiers: String,
 }
 
 impl Comparison {
-    fn measurements(&self, case: usize, contestant: usize) -> impl Iterator<Item = (usize, &Measurement)> {
+    pub fn measurements(&self, case: usize, contestant: usize) -> impl Iterator<Item = (usize, &Measurement)> {
         self.runs
             .iter()
             .filter(move |run| run.case == case && run.contestant == contestant)
@@ -51,6 +53,7 @@ impl Comparison {
                     mops: Summary::of(all.iter().map(|m| m.mops()))?,
                     peak_rss_kib: median(|m| m.peak_rss_kib as f64)?,
                     minor_faults: median(|m| m.minor_faults as f64)?,
+                    cpu_ns: median(Measurement::cpu_ns_per_op)?,
                     tiers: tiers(&all),
                 })
             })
@@ -147,6 +150,16 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// With two digits after the point, or with three that are not zero.
+pub fn significant(value: f64) -> String {
+    let digits = if value >= 0.1 || value <= 0.0 {
+        2
+    } else {
+        (2.0 - value.log10().floor()) as usize
+    };
+    format!("{value:.digits$}")
+}
+
 /// What the numbers were measured on, as far as the system tells.
 pub fn machine() -> String {
     let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -234,7 +247,7 @@ fn table(comparison: &Comparison, rows: &[Row]) -> Table {
         let ratio = |to: Option<f64>| to.map_or("-".into(), |to| format!("{:.2}x", row.mops.median / to));
         let mut cells = vec![
             comparison.contestants[row.contestant].label(),
-            format!("{:.2}", row.mops.median),
+            significant(row.mops.median),
             format!("{:.1}%", 100.0 * row.mops.spread()),
             ratio(system),
             ratio(best),
@@ -271,7 +284,7 @@ fn versions(comparison: &Comparison) -> String {
     parts.join("; ")
 }
 
-pub const CSV_HEADER: [&str; 20] = [
+pub const CSV_HEADER: [&str; 22] = [
     "workload",
     "case",
     "variant",
@@ -288,6 +301,8 @@ pub const CSV_HEADER: [&str; 20] = [
     "mops",
     "allocs",
     "frees",
+    "reallocs",
+    "cpu_seconds",
     "peak_rss_kib",
     "minor_faults",
     "tiers",
@@ -323,6 +338,8 @@ pub fn write_csv(comparison: &Comparison, path: &Path) -> io::Result<()> {
                     format!("{:.6}", m.mops()),
                     m.allocs.to_string(),
                     m.frees.to_string(),
+                    m.reallocs.to_string(),
+                    format!("{:.6}", m.cpu_seconds),
                     m.peak_rss_kib.to_string(),
                     m.minor_faults.to_string(),
                     tiers.join(" "),
@@ -330,7 +347,7 @@ pub fn write_csv(comparison: &Comparison, path: &Path) -> io::Result<()> {
                 ]);
             }
             Err(why) => {
-                record.extend(std::iter::repeat_n(String::new(), 8));
+                record.extend(std::iter::repeat_n(String::new(), 10));
                 record.push(why.clone());
             }
         }

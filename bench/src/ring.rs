@@ -3,43 +3,50 @@
 //! `tail` counts what was pushed, `head` what was popped; both only grow. Each side keeps the other's counter as it last
 //! saw it and looks again only when that says full or empty, so that the lines of the counters rarely travel.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::{
+    cell::UnsafeCell,
+    mem::MaybeUninit,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 #[repr(align(128))]
 struct Line<T>(T);
 
 /// The queue. One thread at a time may own its [`Sender`], one its [`Receiver`].
-pub struct Ring {
-    cells: Box<[AtomicU64]>,
+pub struct Ring<T = u64> {
+    cells: Box<[UnsafeCell<MaybeUninit<T>>]>,
     tail: Line<AtomicUsize>,
     head: Line<AtomicUsize>,
 }
 
-pub struct Sender<'a> {
-    ring: &'a Ring,
+pub struct Sender<'a, T = u64> {
+    ring: &'a Ring<T>,
     tail: usize,
     head_seen: usize,
 }
 
-pub struct Receiver<'a> {
-    ring: &'a Ring,
+pub struct Receiver<'a, T = u64> {
+    ring: &'a Ring<T>,
     head: usize,
     tail_seen: usize,
 }
 
-impl Ring {
+// SAFETY: values go from one thread to one other, and a cell is never used by both at once: see `push` and `pop`.
+unsafe impl<T: Copy + Send> Sync for Ring<T> {}
+
+impl<T: Copy> Ring<T> {
     /// A queue of at least `capacity` places (rounded up to a power of two).
     pub fn new(capacity: usize) -> Self {
         let places = capacity.max(1).next_power_of_two();
         Ring {
-            cells: (0..places).map(|_| AtomicU64::new(0)).collect(),
+            cells: (0..places).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect(),
             tail: Line(AtomicUsize::new(0)),
             head: Line(AtomicUsize::new(0)),
         }
     }
 
     /// The two ends. Taking the ring mutably once is what makes them the only ones.
-    pub fn split(&mut self) -> (Sender<'_>, Receiver<'_>) {
+    pub fn split(&mut self) -> (Sender<'_, T>, Receiver<'_, T>) {
         let ring = &*self;
         let head = ring.head.0.load(Ordering::Relaxed);
         let tail = ring.tail.0.load(Ordering::Relaxed);
@@ -58,10 +65,10 @@ impl Ring {
     }
 }
 
-impl Sender<'_> {
+impl<T: Copy> Sender<'_, T> {
     /// Appends `value`; false when the queue is full.
     #[inline]
-    pub fn push(&mut self, value: u64) -> bool {
+    pub fn push(&mut self, value: T) -> bool {
         let places = self.ring.cells.len();
         if self.tail - self.head_seen == places {
             // Pairs with the release in `pop`: the cell was read before we write it again.
@@ -70,7 +77,8 @@ impl Sender<'_> {
                 return false;
             }
         }
-        self.ring.cells[self.tail & (places - 1)].store(value, Ordering::Relaxed);
+        // SAFETY: the cell was popped, or never used, and we are the only ones who push.
+        unsafe { (*self.ring.cells[self.tail & (places - 1)].get()).write(value) };
         self.tail += 1;
         // Pairs with the acquire in `pop`: whoever sees the count sees the cell, and the block it names as written.
         self.ring.tail.0.store(self.tail, Ordering::Release);
@@ -78,10 +86,10 @@ impl Sender<'_> {
     }
 }
 
-impl Receiver<'_> {
+impl<T: Copy> Receiver<'_, T> {
     /// Takes the oldest value; None when the queue is empty.
     #[inline]
-    pub fn pop(&mut self) -> Option<u64> {
+    pub fn pop(&mut self) -> Option<T> {
         if self.head == self.tail_seen {
             self.tail_seen = self.ring.tail.0.load(Ordering::Acquire);
             if self.head == self.tail_seen {
@@ -89,7 +97,8 @@ impl Receiver<'_> {
             }
         }
         let places = self.ring.cells.len();
-        let value = self.ring.cells[self.head & (places - 1)].load(Ordering::Relaxed);
+        // SAFETY: the cell was pushed and not popped, and we are the only ones who pop.
+        let value = unsafe { (*self.ring.cells[self.head & (places - 1)].get()).assume_init_read() };
         self.head += 1;
         self.ring.head.0.store(self.head, Ordering::Release);
         Some(value)

@@ -101,12 +101,11 @@ pub struct Run {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub rounds: usize,
-    /// No round begins that would, at the pace so far, end after this; but [`MIN_ROUNDS`] are always made.
+    /// These are made in any case: fewer rounds make no median.
+    pub least: usize,
+    /// No round begins that would, at the pace so far, end after this.
     pub time: Option<Duration>,
 }
-
-/// Fewer rounds make no median.
-pub const MIN_ROUNDS: usize = 3;
 
 /// A worker that takes longer than this is ended and counts as failed.
 const WORKER_LIMIT: Duration = Duration::from_secs(120);
@@ -125,7 +124,7 @@ pub fn compare(
     for round in 0..limits.rounds {
         if let Some(limit) = limits.time {
             let pace = start.elapsed() / round.max(1) as u32;
-            if round >= MIN_ROUNDS && start.elapsed() + pace > limit {
+            if round >= limits.least && start.elapsed() + pace > limit {
                 break;
             }
         }
@@ -237,7 +236,11 @@ mod tests {
         let runs = compare(
             &[case(), case()],
             &field,
-            Limits { rounds: 2, time: None },
+            Limits {
+                rounds: 2,
+                least: 1,
+                time: None,
+            },
             |_, who| seen.push(who.peer),
             |_, _| Err("no".into()),
         );
@@ -251,6 +254,7 @@ mod tests {
     fn a_time_limit_in_the_past_leaves_the_least_number_of_rounds() {
         let limits = Limits {
             rounds: 50,
+            least: 3,
             time: Some(Duration::ZERO),
         };
         let runs = compare(
@@ -260,7 +264,7 @@ mod tests {
             |_, _| (),
             |_, _| Err("no".into()),
         );
-        assert_eq!(runs.len(), MIN_ROUNDS);
+        assert_eq!(runs.len(), 3);
     }
 
     #[test]

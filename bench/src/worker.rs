@@ -3,6 +3,8 @@
 //! One process a run, so that peak memory, page faults and the state of the allocator are the run's own. The driver (see
 //! `runner`) starts it and reads its result as one line of JSON.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -19,8 +21,11 @@ pub struct Measurement {
     pub seconds: f64,
     pub allocs: u64,
     pub frees: u64,
+    pub reallocs: u64,
     /// Blocks freed after the clock had stopped.
     pub leftover: u64,
+    /// Processor time of all threads in the timed part, the kernel's included.
+    pub cpu_seconds: f64,
     pub minor_faults: u64,
     pub peak_rss_kib: u64,
     pub tiers: Tiers,
@@ -29,12 +34,17 @@ pub struct Measurement {
 
 impl Measurement {
     pub fn ops(&self) -> u64 {
-        self.allocs + self.frees
+        self.allocs + self.frees + self.reallocs
     }
 
     /// Millions of operations a second.
     pub fn mops(&self) -> f64 {
         self.ops() as f64 / self.seconds / 1e6
+    }
+
+    /// Nanoseconds of processor time that an operation took.
+    pub fn cpu_ns_per_op(&self) -> f64 {
+        1e9 * self.cpu_seconds / self.ops() as f64
     }
 }
 
@@ -47,7 +57,7 @@ pub fn measure<const CHECK: bool>(peer: &str, case: &Case) -> Result<Measurement
     }
     let outcome = peers::with_peer(peer, Run::<CHECK>(case)).ok_or_else(|| format!("{peer} is not built in"))??;
     let tally = outcome.tally;
-    if tally.allocs != tally.frees + tally.leftover {
+    if !tally.is_balanced() {
         return Err(format!("blocks were lost: {tally:?}"));
     }
     if tally.corrupt != 0 {
@@ -57,7 +67,9 @@ pub fn measure<const CHECK: bool>(peer: &str, case: &Case) -> Result<Measurement
         seconds: outcome.timing.wall.as_secs_f64(),
         allocs: tally.allocs,
         frees: tally.frees,
+        reallocs: tally.reallocs,
         leftover: tally.leftover,
+        cpu_seconds: outcome.timing.cpu.as_secs_f64(),
         minor_faults: outcome.timing.minor_faults,
         peak_rss_kib: outcome.timing.peak_rss_kib,
         tiers: outcome.tiers,
@@ -92,6 +104,13 @@ pub fn main(args: &[String]) -> Result<(), String> {
 /// Page faults of this process so far that needed no disk.
 pub fn minor_faults() -> u64 {
     usage().ru_minflt as u64
+}
+
+/// Processor time of all threads of this process so far, in the program and in the kernel.
+pub fn cpu_time() -> Duration {
+    let usage = usage();
+    let time = |t: libc::timeval| Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64);
+    time(usage.ru_utime) + time(usage.ru_stime)
 }
 
 /// The most memory this process has had in RAM so far. From /proc, since `ru_maxrss` survives exec: a worker's would begin

@@ -10,6 +10,7 @@ use hakmem_bench::{
     chart,
     report::{self, Comparison, CSV_HEADER},
     runner::{Contestant, Run},
+    summary::SUMMARY_HEADER,
     worker::Measurement,
     workloads::{self, Request},
 };
@@ -99,6 +100,100 @@ fn a_small_comparison() {
     assert_svg(&svg, &["own, 2 threads", "pipe, 2 threads", "system", "hakmem"]);
 }
 
+#[test]
+fn a_suite_ends_with_its_summary() {
+    let out = folder("suite");
+    let args = "small --workload churn,pairs --only hakmem,system --ops 200 --slots 20 --rounds 2 --out";
+    let args: Vec<&str> = args.split(' ').chain(out.to_str()).collect();
+    let output = run(&args);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for expected in [
+        "churn: churn  (200 operations a thread, 20 slots, seed 42",
+        "pairs: pairs, fifo 1024 B",
+        "Summary: speed of hakmem",
+        "geometric mean: speed",
+        "geometric mean: peak RSS",
+        "suite/small-summary.csv",
+    ] {
+        assert!(printed.contains(expected), "{expected:?} is missing in:\n{printed}");
+    }
+    let first = printed.lines().any(|l| l.starts_with("hakmem is first, or within"));
+    let behind = printed.lines().any(|l| l.starts_with("hakmem is not first beyond"));
+    assert!(first != behind, "{printed}");
+
+    // Nine settings, one peer; and its geometric mean.
+    let summary = records(&fs::read_to_string(out.join("small-summary.csv")).unwrap());
+    assert_eq!(summary[0], SUMMARY_HEADER);
+    assert_eq!(summary.len(), 1 + 9 + 1);
+    assert_eq!(summary[10][1], "geometric mean");
+    for record in &summary[1..] {
+        assert_eq!(record[3], "system");
+        assert!(record[6].parse::<f64>().unwrap() > 0.0, "{record:?}");
+    }
+    assert_eq!(
+        records(&fs::read_to_string(out.join("small.csv")).unwrap()).len(),
+        1 + 9 * 3 * 2
+    );
+    let svg = fs::read_to_string(out.join("small.svg")).unwrap();
+    assert_svg(&svg, &["churn", "pairs, lifo 16 B"]);
+}
+
+#[test]
+fn scaling_shows_throughput_and_processor_time() {
+    let out = folder("scale");
+    let args = "scale --threads 1,2,1024 --workload own,prodcons --only hakmem,system --ops 2000 --rounds 1 --out";
+    let args: Vec<&str> = args.split(' ').chain(out.to_str()).collect();
+    let output = run(&args);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let titles = [
+        "own: Mops/s",
+        "own: processor ns/op",
+        "prodcons: Mops/s",
+        "prodcons: processor ns/op",
+    ];
+    for title in titles {
+        assert!(
+            printed.lines().any(|line| line == title),
+            "{title:?} is missing in:\n{printed}"
+        );
+    }
+    assert!(printed.contains("1024 over"), "{printed}");
+    let records = records(&fs::read_to_string(out.join("scale.csv")).unwrap());
+    assert_eq!(records.len(), 1 + 2 * 3 * 3);
+    assert!(records[1..].iter().all(|r| !r[column("cpu_seconds")].is_empty()));
+    assert_svg(&fs::read_to_string(out.join("scale.svg")).unwrap(), &titles);
+}
+
+#[test]
+fn each_suites_help_lists_its_workloads() {
+    for (suite, workloads) in [("small", workloads::SMALL), ("large", workloads::LARGE)] {
+        let output = run(&[suite, "--help"]);
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success());
+        for workload in workloads {
+            assert!(help.contains(&format!("  {:<13} ", workload.name)), "{help}");
+        }
+        assert!(help.contains("Examples"), "{help}");
+    }
+    let top = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    assert!(
+        ["small", "large", "scale"]
+            .iter()
+            .all(|name| top.contains(&format!("  {name} "))),
+        "{top}"
+    );
+}
+
 fn assert_svg(svg: &str, texts: &[&str]) {
     let document = roxmltree::Document::parse(svg).unwrap();
     assert_eq!(document.root_element().tag_name().name(), "svg");
@@ -156,6 +251,8 @@ fn measurement(ops: u64) -> Measurement {
         seconds: 1e-6,
         allocs: ops - ops / 2,
         frees: ops / 2,
+        reallocs: 0,
+        cpu_seconds: 2e-6,
         leftover: ops % 2,
         minor_faults: 3,
         peak_rss_kib: 2048,

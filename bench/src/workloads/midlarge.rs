@@ -13,13 +13,10 @@
 
 use std::{
     alloc::{handle_alloc_error, Layout},
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        Mutex,
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{timed, Case, Outcome, Request, Tally, Tiers, Workload};
+use super::{outcome, timed, Case, HandOut, Outcome, Request, Tally, Tiers, Workload};
 use crate::{
     peers::Peer,
     ring::{relax, Receiver, Ring, Sender},
@@ -276,23 +273,15 @@ fn pipe<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
     }
     let pairs = case.threads / 2;
     let mut rings: Vec<Ring> = (0..pairs).map(|_| Ring::new(case.slots / case.threads)).collect();
-    let ends: Mutex<Vec<Option<End>>> = Mutex::new(
-        rings
-            .iter_mut()
-            .enumerate()
-            .flat_map(|(pair, ring)| {
-                let (sender, receiver) = ring.split();
-                let rng = Rng::new(case.seed, pair as u64);
-                [Some(End::Allocates(sender, rng)), Some(End::Frees(receiver))]
-            })
-            .collect(),
-    );
+    let ends = HandOut::new(rings.iter_mut().enumerate().flat_map(|(pair, ring)| {
+        let (sender, receiver) = ring.split();
+        let rng = Rng::new(case.seed, pair as u64);
+        [End::Allocates(sender, rng), End::Frees(receiver)]
+    }));
     let (timing, results) = timed::<A, _, _>(
         case.threads,
         |index| Pipe {
-            end: ends.lock().expect("no thread panics")[index]
-                .take()
-                .expect("one end a thread"),
+            end: ends.take(index),
             tally: Tally::default(),
         },
         |pipe| match &mut pipe.end {
@@ -333,16 +322,4 @@ fn pipe<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         },
     );
     Ok(outcome(timing, results))
-}
-
-fn outcome(timing: super::Timing, results: Vec<(Tally, Tiers)>) -> Outcome {
-    let mut tally = Tally::default();
-    let mut tiers = Tiers::new();
-    for (one, some) in results {
-        tally.add(one);
-        for (tier, blocks) in some {
-            *tiers.entry(tier).or_default() += blocks;
-        }
-    }
-    Outcome { timing, tally, tiers }
 }

@@ -1,12 +1,34 @@
-//! What is measured: the table of workloads, and what all of them share.
+//! What is measured: the tables of workloads, and what all of them share.
 //!
-//! A new workload is a file beside this one with a `run` function and a `WORKLOAD`; it is added to [`WORKLOADS`] and [`run`].
+//! A new workload is a file beside these with a `run` function and a `WORKLOAD`; it is added to one of the tables
+//! ([`SMALL`], [`LARGE`]) and to [`run`].
 
+pub mod block;
 pub mod midlarge;
+pub mod sizes;
+pub mod working_set;
+
+pub mod aligned;
+pub mod bulk;
+pub mod cache;
+pub mod calloc;
+pub mod churn;
+pub mod larson;
+pub mod mixed;
+pub mod pairs;
+pub mod prodcons;
+pub mod strings;
+pub mod thread_churn;
+pub mod tree;
+
+pub mod buffers;
+pub mod huge;
+pub mod matrices;
+pub mod vector;
 
 use std::{
     collections::BTreeMap,
-    sync::Barrier,
+    sync::{Barrier, Mutex},
     time::{Duration, Instant},
 };
 
@@ -40,7 +62,13 @@ pub struct Request {
     pub quick: bool,
 }
 
-/// One line of the table of workloads.
+impl Request {
+    pub fn wants(&self, variant: &str) -> bool {
+        self.variants.is_empty() || self.variants.iter().any(|v| v == variant)
+    }
+}
+
+/// One line of a table of workloads.
 pub struct Workload {
     pub name: &'static str,
     pub what: &'static str,
@@ -50,35 +78,156 @@ pub struct Workload {
     pub cases: fn(&Request) -> Result<Vec<Case>, String>,
 }
 
-pub const WORKLOADS: [Workload; 1] = [midlarge::WORKLOAD];
+/// The program's first workload, which it runs without a subcommand.
+pub const MIDLARGE: &[Workload] = &[midlarge::WORKLOAD];
+
+/// Small blocks, most of them below 1 KiB: `hakmem-bench small`.
+pub const SMALL: &[Workload] = &[
+    churn::WORKLOAD,
+    pairs::WORKLOAD,
+    larson::WORKLOAD,
+    prodcons::WORKLOAD,
+    thread_churn::WORKLOAD,
+    tree::WORKLOAD,
+    strings::WORKLOAD,
+    calloc::WORKLOAD,
+    aligned::WORKLOAD,
+    cache::SCRATCH,
+    cache::THRASH,
+    bulk::WORKLOAD,
+    mixed::WORKLOAD,
+];
+
+/// Blocks of 8 KiB to 1 GiB: `hakmem-bench large`.
+pub const LARGE: &[Workload] = &[huge::WORKLOAD, vector::WORKLOAD, matrices::WORKLOAD, buffers::WORKLOAD];
+
+pub fn all() -> impl Iterator<Item = &'static Workload> {
+    MIDLARGE.iter().chain(SMALL).chain(LARGE)
+}
 
 pub fn find(name: &str) -> Option<&'static Workload> {
-    WORKLOADS.iter().find(|workload| workload.name == name)
+    all().find(|workload| workload.name == name)
 }
 
 /// Runs a case. With `CHECK`, blocks are filled on allocation and compared on release.
 pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
     match case.workload.as_str() {
         "midlarge" => midlarge::run::<A, CHECK>(case),
+        "churn" => churn::run::<A, CHECK>(case),
+        "pairs" => pairs::run::<A, CHECK>(case),
+        "larson" => larson::run::<A, CHECK>(case),
+        "prodcons" => prodcons::run::<A, CHECK>(case),
+        "thread-churn" => thread_churn::run::<A, CHECK>(case),
+        "tree" => tree::run::<A, CHECK>(case),
+        "strings" => strings::run::<A, CHECK>(case),
+        "calloc" => calloc::run::<A, CHECK>(case),
+        "aligned" => aligned::run::<A, CHECK>(case),
+        "cache-scratch" => cache::run::<A, CHECK, true>(case),
+        "cache-thrash" => cache::run::<A, CHECK, false>(case),
+        "bulk" => bulk::run::<A, CHECK>(case),
+        "mixed" => mixed::run::<A, CHECK>(case),
+        "huge" => huge::run::<A, CHECK>(case),
+        "vector" => vector::run::<A, CHECK>(case),
+        "matrices" => matrices::run::<A, CHECK>(case),
+        "buffers" => buffers::run::<A, CHECK>(case),
         other => Err(format!("no workload is called {other}")),
     }
+}
+
+/// A default case: variant, threads, operations of each thread, slots.
+pub type Setting = (&'static str, usize, u64, usize);
+
+pub const SEED: u64 = 42;
+const QUICK_DIVISOR: u64 = 8;
+
+/// The cases of a workload whose settings differ by variant and threads only. A case is named after both, or less where
+/// that says it all.
+pub fn cases_of(workload: &Workload, settings: &[Setting], request: &Request) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    for &(variant, threads, ops, slots) in settings {
+        if !request.wants(variant) {
+            continue;
+        }
+        let alone = settings.iter().all(|s| s.1 == 1) && request.threads.is_none();
+        let threads = request.threads.unwrap_or(threads);
+        let mut name = workload.name.to_owned();
+        if workload.variants.len() > 1 {
+            name += &format!(", {variant}");
+        }
+        if !alone {
+            name += &format!(", {threads} thread{}", if threads == 1 { "" } else { "s" });
+        }
+        // Threads from the command line can make two of the settings the same.
+        if cases.iter().any(|case| case.name == name) {
+            continue;
+        }
+        cases.push(Case {
+            workload: workload.name.into(),
+            name,
+            variant: variant.into(),
+            threads,
+            ops: request
+                .ops
+                .unwrap_or(if request.quick { ops / QUICK_DIVISOR } else { ops }.max(1)),
+            slots: request.slots.unwrap_or(slots),
+            seed: request.seed.unwrap_or(SEED),
+        });
+    }
+    cases
+}
+
+/// What a workload answers to a case with a variant that it does not have.
+pub fn no_variant(case: &Case) -> String {
+    format!("{} has no variant {}", case.workload, case.variant)
 }
 
 /// What threads did, by their own count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
+    /// Blocks allocated before the clock started.
+    pub before: u64,
     pub allocs: u64,
     pub frees: u64,
+    pub reallocs: u64,
     /// Blocks left at the end and freed after the clock had stopped.
     pub leftover: u64,
-    /// With CHECK: blocks whose content had changed when they were freed.
+    /// Blocks whose content had changed when they were freed.
     pub corrupt: u64,
 }
 
 impl Tally {
+    /// Operations of the timed part.
+    #[inline(always)]
+    pub fn ops(&self) -> u64 {
+        self.allocs + self.frees + self.reallocs
+    }
+
+    /// Every block was freed.
+    pub fn is_balanced(&self) -> bool {
+        self.before + self.allocs == self.frees + self.leftover
+    }
+
+    /// To be called at the end of the setup: what was allocated until now is not part of the timed part.
+    pub fn set_up(&mut self) {
+        debug_assert_eq!(self.frees, 0);
+        self.before = std::mem::take(&mut self.allocs);
+        self.reallocs = 0;
+    }
+
+    /// Runs `free_rest` after the clock has stopped, so that what it frees counts as left over.
+    pub fn finish(mut self, free_rest: impl FnOnce(&mut Tally)) -> Tally {
+        let frees = self.frees;
+        free_rest(&mut self);
+        self.leftover += self.frees - frees;
+        self.frees = frees;
+        self
+    }
+
     pub fn add(&mut self, other: Tally) {
+        self.before += other.before;
         self.allocs += other.allocs;
         self.frees += other.frees;
+        self.reallocs += other.reallocs;
         self.leftover += other.leftover;
         self.corrupt += other.corrupt;
     }
@@ -95,11 +244,40 @@ pub struct Outcome {
     pub tiers: Tiers,
 }
 
+/// The sum of what the threads did.
+pub fn outcome(timing: Timing, results: Vec<(Tally, Tiers)>) -> Outcome {
+    let mut tally = Tally::default();
+    let mut tiers = Tiers::new();
+    for (one, some) in results {
+        tally.add(one);
+        for (tier, blocks) in some {
+            *tiers.entry(tier).or_default() += blocks;
+        }
+    }
+    Outcome { timing, tally, tiers }
+}
+
+/// Things made by one thread of which every thread takes its own, once: ends of queues.
+pub struct HandOut<T>(Mutex<Vec<Option<T>>>);
+
+impl<T> HandOut<T> {
+    pub fn new(things: impl IntoIterator<Item = T>) -> Self {
+        HandOut(Mutex::new(things.into_iter().map(Some).collect()))
+    }
+
+    pub fn take(&self, index: usize) -> T {
+        let mut things = self.0.lock().expect("no thread panics");
+        things[index].take().expect("everything is taken once")
+    }
+}
+
 /// The timed part of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// From the first thread's first operation to the last thread's last one.
     pub wall: Duration,
+    /// Processor time, in the program and in the kernel, of the whole process, in that time.
+    pub cpu: Duration,
     /// Page faults that needed no disk, of the whole process, in that time.
     pub minor_faults: u64,
     /// The most memory the process has had in RAM until the end of it.
@@ -145,8 +323,10 @@ where
             .collect();
         ready.wait();
         let faults_before = worker::minor_faults();
+        let cpu_before = worker::cpu_time();
         go.wait();
         done.wait();
+        let cpu = worker::cpu_time() - cpu_before;
         let minor_faults = worker::minor_faults() - faults_before;
         let peak_rss_kib = worker::peak_rss_kib();
         read.wait();
@@ -167,6 +347,7 @@ where
         (
             Timing {
                 wall,
+                cpu,
                 minor_faults,
                 peak_rss_kib,
             },

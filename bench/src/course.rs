@@ -1,0 +1,213 @@
+//! The program's course: what was asked for, the comparison, the reports.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use clap::{error::ErrorKind, CommandFactory};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    chart,
+    cli::{Cli, Command, Common, MidLarge, Scale, Suite},
+    report::{self, Comparison},
+    runner::{self, Limits},
+    scale,
+    summary::Summary,
+    workloads::{self, Case, Workload},
+};
+
+pub fn drive(cli: &Cli) -> Result<(), String> {
+    match &cli.command {
+        None => midlarge(&cli.midlarge),
+        Some(Command::Midlarge(args)) => midlarge(args),
+        Some(Command::Small(args)) => suite("small", workloads::SMALL, &args.workload, &args.suite, 240),
+        Some(Command::Large(args)) => suite("large", workloads::LARGE, &args.workload, &args.suite, 150),
+        Some(Command::Scale(args)) => scaling(args),
+    }
+}
+
+fn midlarge(args: &MidLarge) -> Result<(), String> {
+    let cases = or_usage((workloads::midlarge::WORKLOAD.cases)(&args.request()));
+    let time = args.takes_the_usual_time().then_some("about two minutes");
+    let course = Course::run(cases, &args.common, args.limits(), time)?;
+    print!("{}", report::tables(&course.comparison));
+    let csv = course.write("midlarge.csv", report::write_csv)?;
+    let svg = course.write("midlarge.svg", chart::write_svg)?;
+    course.end(&[("Every run:", csv), ("Chart:", svg)])
+}
+
+fn suite(name: &str, all: &[Workload], wanted: &[String], args: &Suite, seconds: u64) -> Result<(), String> {
+    let mut cases = Vec::new();
+    for workload in all {
+        if wanted.is_empty() || wanted.iter().any(|name| name == workload.name) {
+            cases.extend(or_usage((workload.cases)(&args.request())));
+        }
+    }
+    let course = Course::run(cases, &args.common, args.limits(seconds), None)?;
+    if args.tables || !wanted.is_empty() {
+        print!("{}", report::tables(&course.comparison));
+    }
+    let mut files = vec![
+        ("Every run:", course.write(&format!("{name}.csv"), report::write_csv)?),
+        ("Chart:", course.write(&format!("{name}.svg"), chart::write_svg)?),
+    ];
+    if let Some(summary) = Summary::of(&course.comparison) {
+        print!("{}", summary.text(&course.comparison));
+        let csv = course.write(&format!("{name}-summary.csv"), |comparison, path| {
+            summary.write_csv(comparison, path)
+        })?;
+        files.push(("Summary:", csv));
+    } else {
+        println!("\nNo summary: hakmem and another allocator are needed for it, with a result each.");
+    }
+    course.end(&files)
+}
+
+fn scaling(args: &Scale) -> Result<(), String> {
+    let cases = scale::cases(args);
+    let course = Course::run(cases, &args.common, args.limits(), None)?;
+    print!("{}", scale::tables(&course.comparison));
+    let csv = course.write("scale.csv", report::write_csv)?;
+    let svg = course.write("scale.svg", scale::write_svg)?;
+    course.end(&[("Every run:", csv), ("Chart:", svg)])
+}
+
+/// The cases, or the end of the program as with any wrong argument.
+fn or_usage(cases: Result<Vec<Case>, String>) -> Vec<Case> {
+    cases.unwrap_or_else(|why| Cli::command().error(ErrorKind::ValueValidation, why).exit())
+}
+
+/// A comparison that was made, and where its files go.
+struct Course {
+    comparison: Comparison,
+    failures: Vec<String>,
+    out: PathBuf,
+    start: Instant,
+}
+
+impl Course {
+    fn run(cases: Vec<Case>, common: &Common, limits: Limits, time: Option<&str>) -> Result<Self, String> {
+        let field = runner::field(&common.only);
+        if field.contestants.is_empty() {
+            for (name, why) in &field.absent {
+                eprintln!("{name}: {why}");
+            }
+            return Err("no allocator is left to run".into());
+        }
+        if cfg!(debug_assertions) {
+            eprintln!("hakmem-bench: this is a debug build, its numbers mean nothing; add --release\n");
+        }
+        println!("{}", report::machine());
+        if let Some(note) = report::busy() {
+            println!("{note}");
+        }
+        for (name, why) in &field.absent {
+            println!("{name}: {why}");
+        }
+        let rounds = match limits.time {
+            Some(time) if limits.rounds > 20 => {
+                format!(
+                    "as many as fit into {} s, but at least {}",
+                    time.as_secs(),
+                    limits.least
+                )
+            }
+            _ => format!("up to {}", limits.rounds),
+        };
+        println!(
+            "Settings: {}. Allocators: {}. Rounds: {rounds}. One allocator runs twice a round, to show the noise.",
+            cases.len(),
+            field.contestants.len() - 1,
+        );
+        if let Some(time) = time {
+            println!("This takes {time}.");
+        }
+
+        let a_round = (cases.len() * field.contestants.len()) as u64;
+        let bar = ProgressBar::new(a_round * limits.rounds as u64);
+        let template = match limits.time {
+            Some(_) if limits.rounds > 20 => "{pos} runs  {elapsed}  {msg}",
+            _ => "{bar:30} {percent:>3}%  {elapsed}, {eta} to go  {msg}",
+        };
+        bar.set_style(ProgressStyle::with_template(template).map_err(|e| e.to_string())?);
+        let start = Instant::now();
+        let mut failures = Vec::new();
+        let runs = runner::compare(
+            &cases,
+            &field.contestants,
+            limits,
+            |case, contestant| {
+                bar.set_message(format!("{}: {}", case.name, contestant.label()));
+            },
+            |contestant, case| {
+                let result = runner::measure_in_worker(contestant, case);
+                bar.inc(1);
+                if let Err(why) = &result {
+                    failures.push(format!("{}, {}: {why}", case.name, contestant.label()));
+                }
+                result
+            },
+        );
+        bar.finish_and_clear();
+        let out = common.out.clone().unwrap_or_else(default_out);
+        std::fs::create_dir_all(&out).map_err(|e| format!("cannot create {}: {e}", out.display()))?;
+        let contestants = field.contestants;
+        Ok(Course {
+            comparison: Comparison {
+                cases,
+                contestants,
+                runs,
+            },
+            failures,
+            out,
+            start,
+        })
+    }
+
+    /// Writes a file of the comparison; returns its path.
+    fn write<E: std::fmt::Display>(
+        &self,
+        name: &str,
+        write: impl FnOnce(&Comparison, &Path) -> Result<(), E>,
+    ) -> Result<PathBuf, String> {
+        let path = self.out.join(name);
+        write(&self.comparison, &path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Says where the files are, and what failed.
+    fn end(mut self, files: &[(&str, PathBuf)]) -> Result<(), String> {
+        println!();
+        for (what, path) in files {
+            println!("{what:<11} {}", shown(path));
+        }
+        println!("Took {:.0} s.", self.start.elapsed().as_secs_f64());
+        if self.failures.is_empty() {
+            return Ok(());
+        }
+        let count = self.failures.len();
+        self.failures.sort();
+        self.failures.dedup();
+        for failure in &self.failures {
+            eprintln!("{failure}");
+        }
+        Err(format!("{count} runs failed"))
+    }
+}
+
+/// `hakmem-bench` in the folder that cargo built this program in, which cargo marks with CACHEDIR.TAG.
+fn default_out() -> PathBuf {
+    let exe = std::env::current_exe().unwrap_or_default();
+    exe.ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .map_or_else(|| PathBuf::from("target"), Path::to_path_buf)
+        .join("hakmem-bench")
+}
+
+/// The path as seen from here, when it lies below.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+}
