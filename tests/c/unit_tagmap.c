@@ -88,7 +88,7 @@ static void wild(size_t unused) {
 /* What the hot path reads: the offset of a bin for a slab of one's own, otherwise the tag, if the first level has it. */
 static uint64_t first_level(const void *p, uint64_t self) {
   uint64_t own = hak_tagmap_own(p, self);
-  return own < HAK_TAG_OWN_END ? own : hak_tagmap_first(own, self) | UINT64_C(1) << 63;
+  return own < HAK_TAG_OWN_END ? own : hak_tag_rotate_left(own ^ self) | UINT64_C(1) << 63;
 }
 
 static void check_first(uint64_t slice, uint32_t tag, uint64_t self, uint64_t expected) {
@@ -220,7 +220,7 @@ static void no_first_level(size_t rounds) {
       CHECK(blocks[i] != NULL && hak_tier_of(blocks[i]) == tier_for(sizes[i]), "%zu bytes", sizes[i]);
       CHECK(hak_usable_size(blocks[i]) >= sizes[i], "%zu bytes", sizes[i]);
       if (sizes[i] <= HAK_ACE_MAX) {
-        CHECK(hak_tagmap_first(hak_tagmap_own(blocks[i], 0), 0) >> 32 != 0, "%zu bytes: in the first level", sizes[i]);
+        CHECK(hak_tag_rotate_left(hak_tagmap_own(blocks[i], 0)) >> 32 != 0, "%zu bytes: in the first level", sizes[i]);
         CHECK(hak_tier_of((char *)blocks[i] + 8) == HAK_TIER_NONE, "inside %zu bytes", sizes[i]);
       }
       pattern_fill_ends(blocks[i], sizes[i], i);
