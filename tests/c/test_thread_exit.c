@@ -198,9 +198,8 @@ static void a_thread_reuses_what_was_freed_for_another(void **state) {
 static pthread_key_t late_key;
 static size_t late_calls;
 
-/* A destructor of thread-specific data runs before or after the allocator's own; both must work, again and again. There
- * are four rounds of destructors (PTHREAD_DESTRUCTOR_ITERATIONS); the last is left to the allocator, which has no other
- * way to learn of the end of a thread that allocated in the round before. */
+/* A destructor of thread-specific data runs before or after the allocator's own, and again in up to four rounds
+ * (PTHREAD_DESTRUCTOR_ITERATIONS); 700 bytes use them all. Each must work, and the last leave nothing behind. */
 static void late_destructor(void *value) {
   for (int tier = 0; tier < HAK_TIER_COUNT; tier++) {
     void *block = hak_malloc(tier_sizes[tier]);
@@ -228,7 +227,7 @@ static void allocation_in_destructors_of_threads(void **state) {
   size_t threads = test_work(3000);
   for (size_t i = 0; i < threads; i++) {
     pthread_t thread;
-    start(&thread, late_run, (void *)(uintptr_t)(i % 2 == 0 ? 16 : 300));
+    start(&thread, late_run, (void *)(uintptr_t)(i % 2 == 0 ? 16 : 700));
     pthread_join(thread, NULL);
   }
   CHECK(late_calls >= threads, "%zu calls", late_calls);
