@@ -73,8 +73,8 @@ TEST_UNUSED static void child_passes(void (*body)(size_t), size_t argument) {
 /* Runs it and wants it to abort with these last words. */
 TEST_UNUSED static void child_aborts(void (*body)(size_t), size_t argument, const char *words) {
   child_t child = child_run(body, argument);
-  CHECK(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT, "the child for %zu ended with status 0x%x and:\n%s",
-        argument, (unsigned)child.status, child.output);
+  CHECK(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGABRT,
+        "the child for %zu ended with status 0x%x and:\n%s", argument, (unsigned)child.status, child.output);
   CHECK(strstr(child.output, words) != NULL, "the child for %zu said, not \"%s\":\n%s", argument, words, child.output);
 }
 

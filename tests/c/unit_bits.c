@@ -65,7 +65,8 @@ static void test_masks(void **state) {
   for (unsigned first = 0; first < HAK_SLICES; first++) {
     for (unsigned slices = 1; slices < HAK_SLICES && first + slices <= HAK_SLICES; slices++) {
       uint64_t mask = hak_slices_mask(first, slices);
-      CHECK(hak_count_bits(mask) == slices && hak_lowest_bit(mask) == first && hak_highest_bit(mask) == first + slices - 1,
+      CHECK(hak_count_bits(mask) == slices && hak_lowest_bit(mask) == first &&
+                hak_highest_bit(mask) == first + slices - 1,
             "%u slices from %u: 0x%llx", slices, first, (unsigned long long)mask);
     }
   }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * core/classes: the maps for every size, the waste, the magics for every offset; and the choice of a class by alignment.
+ * core/classes: the maps for every size, the waste, the magics for every offset; and the choice of a class by
+ * alignment.
  */
 #include "unit.h"
 
@@ -44,10 +45,11 @@ static void test_span_sizes(void **state) {
     CHECK(c == before || c == before + 1, "%zu: class %u after %u", size, c, before);
     before = c;
     size_t bytes = hak_span_classes[c].block_bytes;
-    CHECK(bytes == class_bytes(size) && (bytes - size) * 8 <= size, "%zu bytes: class %u of %zu, not %zu", size, c, bytes,
-          class_bytes(size));
+    CHECK(bytes == class_bytes(size) && (bytes - size) * 8 <= size, "%zu bytes: class %u of %zu, not %zu", size, c,
+          bytes, class_bytes(size));
     CHECK((c < HAK_POOL_CLASSES) == (size <= HAK_POOL_MAX), "%zu bytes: class %u", size, c);
-    CHECK(size > HAK_POOL_MAX || hak_bin_by_128[(size + 127) / 128] == (HAK_SLAB_CLASSES + c) * HAK_BIN_SCALE, "%zu", size);
+    CHECK(size > HAK_POOL_MAX || hak_bin_by_128[(size + 127) / 128] == (HAK_SLAB_CLASSES + c) * HAK_BIN_SCALE, "%zu",
+          size);
   }
   CHECK(before == HAK_SPAN_CLASSES - 1, "the last class is %u", before);
 }
@@ -178,8 +180,8 @@ static void test_aligned(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_slab_sizes),   cmocka_unit_test(test_span_sizes), cmocka_unit_test(test_tables),
-      cmocka_unit_test(test_slab_magic),   cmocka_unit_test(test_span_numbers), cmocka_unit_test(test_tags),
+      cmocka_unit_test(test_slab_sizes), cmocka_unit_test(test_span_sizes),   cmocka_unit_test(test_tables),
+      cmocka_unit_test(test_slab_magic), cmocka_unit_test(test_span_numbers), cmocka_unit_test(test_tags),
       cmocka_unit_test(test_aligned),
   };
   return cmocka_run_group_tests_name("classes", tests, NULL, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Every call of the system that can fail, failed: a scenario with all tiers, threads, resizing and collection runs again
- * and again, each time in a new process in which the n-th call fails, or all from the n-th on, until a run gets through
- * without reaching the n-th. Whatever fails, a request yields NULL with ENOMEM or a good block, all blocks keep their
- * content, and afterwards everything works.
+ * Every call of the system that can fail, failed: a scenario with all tiers, threads, resizing and collection runs
+ * again and again, each time in a new process in which the n-th call fails, or all from the n-th on, until a run gets
+ * through without reaching the n-th. Whatever fails, a request yields NULL with ENOMEM or a good block, all blocks keep
+ * their content, and afterwards everything works.
  */
 #include "unit.h"
 
@@ -21,8 +21,8 @@ static uint64_t seeds;
 
 static void verify(void) {
   for (size_t i = 0; i < LIVE; i++) {
-    CHECK(live[i].block == NULL || pattern_check_ends(live[i].block, live[i].bytes, live[i].seed), "%zu bytes were changed",
-          live[i].bytes);
+    CHECK(live[i].block == NULL || pattern_check_ends(live[i].block, live[i].bytes, live[i].seed),
+          "%zu bytes were changed", live[i].bytes);
   }
 }
 
@@ -101,9 +101,9 @@ static void release(item_t *item, size_t how) {
 }
 
 /* Sizes of all tiers. */
-static const size_t sizes[] = {1,          16,        100,       1000,     1024,       1500,       4000,       8 * KIB,
-                               8 * KIB + 1, 20 * KIB, 40 * KIB,  52 * KIB, 60 * KIB,   200 * KIB,  300 * KIB,  MIB,
-                               2 * MIB,    2 * MIB + 1, 3 * MIB, 50,       9 * KIB,    30 * KIB,   500,        5 * MIB};
+static const size_t sizes[] = {1,           16,          100,      1000,     1024,     1500,      4000,      8 * KIB,
+                               8 * KIB + 1, 20 * KIB,    40 * KIB, 52 * KIB, 60 * KIB, 200 * KIB, 300 * KIB, MIB,
+                               2 * MIB,     2 * MIB + 1, 3 * MIB,  50,       9 * KIB,  30 * KIB,  500,       5 * MIB};
 
 static void *thread_body(void *argument) {
   item_t *items = argument;

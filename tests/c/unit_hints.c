@@ -30,8 +30,9 @@ static void test_model(void **state) {
       model[kind][segment] = false;
     }
     uint32_t from = (uint32_t)rng_below(&rng, SEGMENTS), end = (uint32_t)rng_below(&rng, SEGMENTS);
-    CHECK(from > end || hak_hint_next(kind, from, end) == model_next(kind, from, end), "kind %u from %u below %u: %u, not %u",
-          kind, from, end, hak_hint_next(kind, from, end), model_next(kind, from, end));
+    CHECK(from > end || hak_hint_next(kind, from, end) == model_next(kind, from, end),
+          "kind %u from %u below %u: %u, not %u", kind, from, end, hak_hint_next(kind, from, end),
+          model_next(kind, from, end));
   }
   for (unsigned kind = 0; kind < HAK_HINT_KINDS; kind++) {
     uint32_t found = 0;
@@ -120,14 +121,14 @@ static void *protocol_thread(void *argument) {
     pthread_barrier_wait(&barrier);
     if (argument == NULL) { /* all are still: whatever is there has its hint */
       for (uint32_t i = 0; i < PLACES; i++) {
-        CHECK(atomic_load(&available[i]) == 0 || hak_hint_next(KIND, i, i + 1) == i, "round %zu: %d lost in place %u", round,
-              atomic_load(&available[i]), i);
+        CHECK(atomic_load(&available[i]) == 0 || hak_hint_next(KIND, i, i + 1) == i, "round %zu: %d lost in place %u",
+              round, atomic_load(&available[i]), i);
       }
       while (round % 2 == 0 && consume()) {
         atomic_fetch_add(&consumed, 1);
       }
-      CHECK(round % 2 != 0 || atomic_load(&produced) == atomic_load(&consumed), "round %zu: %d produced, %d found", round,
-            atomic_load(&produced), atomic_load(&consumed));
+      CHECK(round % 2 != 0 || atomic_load(&produced) == atomic_load(&consumed), "round %zu: %d produced, %d found",
+            round, atomic_load(&produced), atomic_load(&consumed));
     }
   }
   return NULL;

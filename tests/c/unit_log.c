@@ -12,8 +12,8 @@
     CHECK(written == (size_t)length && strcmp(expected, got) == 0, "\"%s\", not \"%s\"", got, expected); \
   } while (0)
 
-static const int64_t numbers[] = {0,         1,         -1,        9,        10,           -10,          INT32_MAX,
-                                  INT32_MIN, UINT32_MAX, INT64_MAX, INT64_MIN, INT64_MIN + 1, 1000000007, -99};
+static const int64_t numbers[] = {
+    0, 1, -1, 9, 10, -10, INT32_MAX, INT32_MIN, UINT32_MAX, INT64_MAX, INT64_MIN, INT64_MIN + 1, 1000000007, -99};
 
 static void test_format(void **state) {
   (void)state;
@@ -38,7 +38,8 @@ static void test_cut(void **state) {
     memset(out, '#', sizeof out);
     size_t written = hak_format(out, capacity, "%s=%d, %lx", "number", -12345, 0xabcdefUL);
     size_t expected = length < capacity ? length : capacity - 1;
-    CHECK(written == expected && memcmp(out, whole, written) == 0 && out[written] == 0, "%zu bytes: %zu", capacity, written);
+    CHECK(written == expected && memcmp(out, whole, written) == 0 && out[written] == 0, "%zu bytes: %zu", capacity,
+          written);
     for (size_t i = written + 1; i < sizeof out; i++) {
       CHECK(out[i] == '#', "%zu bytes: wrote at %zu", capacity, i);
     }
@@ -70,8 +71,8 @@ static void test_print(void **state) {
     hak_print(ends[1], "%s", text);
     size_t n = drain(ends[0], got, sizeof got);
     size_t kept = n - 1;
-    CHECK(n <= 512 && n != 0 && got[kept] == '\n' && (kept == length || (kept < length && kept >= 509)), "%zu of %zu", n,
-          length);
+    CHECK(n <= 512 && n != 0 && got[kept] == '\n' && (kept == length || (kept < length && kept >= 509)), "%zu of %zu",
+          n, length);
     CHECK(strspn(got, "x") == kept, "%zu of %zu", strspn(got, "x"), length);
   }
   close(ends[0]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * core/magazine: refilled by half, spilled by half and the older half, the youngest block first; what is counted, and what
- * is said when memory runs out.
+ * core/magazine: refilled by half, spilled by half and the older half, the youngest block first; what is counted, and
+ * what is said when memory runs out.
  */
 #include "unit.h"
 
@@ -60,7 +60,8 @@ static void by_half(size_t capacity) {
     put(heap, magazine, blocks[i]);
     spilled += full ? half : 0;
     CHECK(magazine->count == i + 1 - spilled, "%u after %zu", magazine->count, i);
-    CHECK(counters(heap)->returned == returned + spilled, "%llu returned", (unsigned long long)counters(heap)->returned);
+    CHECK(counters(heap)->returned == returned + spilled, "%llu returned",
+          (unsigned long long)counters(heap)->returned);
     uint64_t free = hak_load_relaxed(&cell->xmask); /* exactly the oldest are back */
     CHECK(free == (others | (spilled == 0 ? 0 : hak_low_mask((unsigned)spilled))), "0x%llx after %zu",
           (unsigned long long)free, i);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * tier/mmap and its cache: the table of live blocks and the cache of free mappings against brute-force models at made-up
- * addresses, which neither touches; then real mappings: alignment, resizing, eviction, failures.
+ * tier/mmap and its cache: the table of live blocks and the cache of free mappings against brute-force models at
+ * made-up addresses, which neither touches; then real mappings: alignment, resizing, eviction, failures.
  */
 #include "unit.h"
 
@@ -111,7 +111,8 @@ static void check_cache(void) {
     CHECK(extents < cache_count && cache[extents].base == cache_base + i * PAGE && cache[extents].bytes == n * PAGE,
           "extent %u: %zu pages from %zu", extents, n, i);
     CHECK(cache[extents].freed_ms == freed_ms[i], "extent %u", extents);
-    CHECK(hak_mmap_cache_has_locked(cache_base + i * PAGE) && hak_mmap_cache_has_locked(cache_base + (i + n) * PAGE - 1),
+    CHECK(hak_mmap_cache_has_locked(cache_base + i * PAGE) &&
+              hak_mmap_cache_has_locked(cache_base + (i + n) * PAGE - 1),
           "extent %u", extents);
     extents++;
     pages += n;
@@ -172,8 +173,9 @@ static void cache_modelled(size_t steps) {
         continue;
       }
       char *block = hak_mmap_cache_take_locked(pages * PAGE, alignment);
-      CHECK(block == (expected == PAGES ? NULL : cache_base + expected * PAGE), "%zu pages, alignment %zu: page %zd, not %zu",
-            pages, alignment, block == NULL ? -1 : (block - cache_base) / (ptrdiff_t)PAGE, expected);
+      CHECK(block == (expected == PAGES ? NULL : cache_base + expected * PAGE),
+            "%zu pages, alignment %zu: page %zd, not %zu", pages, alignment,
+            block == NULL ? -1 : (block - cache_base) / (ptrdiff_t)PAGE, expected);
       if (block != NULL) {
         mark(expected, pages, false);
       }
@@ -193,7 +195,8 @@ static void cache_modelled(size_t steps) {
       CHECK((extent.bytes != 0) == due, "bound %zu of %zu", bound, cache_bytes);
       if (due) {
         size_t first = (size_t)(extent.base - cache_base) / PAGE;
-        CHECK(extent.freed_ms == oldest && run_length(first) * PAGE == extent.bytes && freed_ms[first] == oldest, "age");
+        CHECK(extent.freed_ms == oldest && run_length(first) * PAGE == extent.bytes && freed_ms[first] == oldest,
+              "age");
         mark(first, extent.bytes / PAGE, false);
       }
     }
@@ -282,7 +285,8 @@ static void sizes(size_t unused) {
       bool grows = rounded > hak_align_up(bytes[i], hak_os_page_bytes());
       /* The system does not grow what it sees as two mappings: a block that the cache joined from two (EFAULT). */
       bool fails = grows && (step % 4 == 0 || (p == NULL && errno == EFAULT));
-      CHECK((p == NULL) == fails && (p == live[i] || grows), "%zu bytes to %zu: %p, errno %d", bytes[i], changed, p, errno);
+      CHECK((p == NULL) == fails && (p == live[i] || grows), "%zu bytes to %zu: %p, errno %d", bytes[i], changed, p,
+            errno);
       if (p == NULL) {
         CHECK(hak_mmap_bytes_mt(live[i]) == hak_align_up(bytes[i], hak_os_page_bytes()), "it stays");
         CHECK(pattern_check_ends(live[i], bytes[i], i), "it stays");
@@ -291,7 +295,8 @@ static void sizes(size_t unused) {
         CHECK(p == live[i] || hak_mmap_bytes_mt(live[i]) == 0, "the old one is still there");
         size_t kept = bytes[i] < 128 ? bytes[i] : 128;
         kept = kept < changed ? kept : changed;
-        CHECK(bytes[i] <= 256 || kept < 128 || pattern_check(p, kept, i) == kept, "%zu bytes to %zu: content", bytes[i], changed);
+        CHECK(bytes[i] <= 256 || kept < 128 || pattern_check(p, kept, i) == kept, "%zu bytes to %zu: content", bytes[i],
+              changed);
         live[i] = p;
         bytes[i] = changed;
       }

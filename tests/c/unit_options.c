@@ -72,16 +72,16 @@ static void test_defaults(void **state) {
 
 static void every_option(size_t unused) {
   (void)unused;
-#define SET(name, NAME, standard, least, most, meaning)        \
-  {                                                            \
-    char value[32];                                            \
-    snprintf(value, sizeof value, "%lld", (long long)(most));  \
+#define SET(name, NAME, standard, least, most, meaning)                                       \
+  {                                                                                           \
+    char value[32];                                                                           \
+    snprintf(value, sizeof value, "%lld", (long long)(most));                                 \
     setenv("HAKMEM_" #NAME, (least) == 0 && (most) == 1 && (standard) == 1 ? "0" : value, 1); \
   }
   HAK_OPTIONS(SET)
 #undef SET
   hak_options_init();
-#define IS_SET(name, NAME, standard, least, most, meaning)                                                           \
+#define IS_SET(name, NAME, standard, least, most, meaning)                                                             \
   CHECK(hak_options.name == ((least) == 0 && (most) == 1 && (standard) == 1 ? 0 : (int64_t)(most)), "%s: %lld", #NAME, \
         (long long)hak_options.name);
   HAK_OPTIONS(IS_SET)
@@ -121,7 +121,7 @@ static void test_print(void **state) {
   child_t child = child_run(print_options, 0);
   CHECK(child.status == 0, "status 0x%x", (unsigned)child.status);
   CHECK(strstr(child.output, "HAKMEM_DIRTY_PERCENT=37 (default 10): ") != NULL, "%s", child.output);
-#define IS_PRINTED(name, NAME, standard, least, most, meaning)                                       \
+#define IS_PRINTED(name, NAME, standard, least, most, meaning)                                                         \
   CHECK(occurrences(child.output, "HAKMEM_" #NAME "=") == 1 && strstr(child.output, meaning) != NULL, "%s: %s", #NAME, \
         child.output);
   HAK_OPTIONS(IS_PRINTED)

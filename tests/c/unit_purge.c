@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * core/purge: the bound on free memory that stays resident, the number of calls it costs, the age at which the rest goes,
- * and what happens when the system refuses. Calls are counted by allowing so many before the first would fail.
+ * core/purge: the bound on free memory that stays resident, the number of calls it costs, the age at which the rest
+ * goes, and what happens when the system refuses. Calls are counted by allowing so many before the first would fail.
  */
 #include "unit.h"
 
@@ -27,7 +27,8 @@ static char *take(unsigned slices) {
   bool zeroed;
   char *base = hak_segment_take_mt(slices, &zeroed);
   CHECK(base != NULL, "%u slices", slices);
-  CHECK(!zeroed || first_nonzero(base, slices * HAK_SLICE_BYTES) == slices * HAK_SLICE_BYTES, "%u slices: not zero", slices);
+  CHECK(!zeroed || first_nonzero(base, slices * HAK_SLICE_BYTES) == slices * HAK_SLICE_BYTES, "%u slices: not zero",
+        slices);
   memset(base, 0xa5, slices * HAK_SLICE_BYTES);
   return base;
 }
@@ -67,7 +68,8 @@ static void bounded(size_t least) {
     CHECK(errno == 55, "errno %d", errno);
     int64_t made = calls();
     CHECK(made >= 0 && made <= (int64_t)HAK_PURGE_CALLS, "%lld calls", (long long)made);
-    CHECK((made != 0) == (before > bound), "%lld dirty of %lld, %lld calls", (long long)before, (long long)bound, (long long)made);
+    CHECK((made != 0) == (before > bound), "%lld dirty of %lld, %lld calls", (long long)before, (long long)bound,
+          (long long)made);
     CHECK(dirty() <= bound || (made == (int64_t)HAK_PURGE_CALLS && before - dirty() >= made),
           "%lld dirty of %lld after %lld calls", (long long)dirty(), (long long)bound, (long long)made);
     CHECK(slices[i] > HAK_PURGE_CALLS || before - slices[i] > bound || dirty() <= bound,
@@ -102,7 +104,7 @@ static void test_bound(void **state) {
   child_passes(share, 0);
 }
 
-/* ---- What goes, and what stays ------------------------------------------------------------------------------------- */
+/* ---- What goes, and what stays ----------------------------------------------------------------------------------- */
 
 static void pages(size_t unused) {
   (void)unused;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * core/registry and core/guard: ids, parking and adopting; who may act for a heap when; waiting and waking; and threads that
- * fight over all of it.
+ * core/registry and core/guard: ids, parking and adopting; who may act for a heap when; waiting and waking; and threads
+ * that fight over all of it.
  */
 #include "unit.h"
 
@@ -21,7 +21,8 @@ static void ids(size_t unused) {
     }
     hak_heap_t *heap = heaps[id] = hak_registry_create_mt();
     CHECK(heap != NULL && heap->id == id && hak_registry_count_mt() == id, "heap %u", id);
-    CHECK(heap->xstate == HAK_HEAP_ACTIVE && heap->tls == NULL && heap->xinbox == 0 && heap->xclaim == 0, "heap %u", id);
+    CHECK(heap->xstate == HAK_HEAP_ACTIVE && heap->tls == NULL && heap->xinbox == 0 && heap->xclaim == 0, "heap %u",
+          id);
     CHECK((uintptr_t)heap % HAK_CACHE_LINE == 0, "heap %u is not aligned", id);
   }
   for (uint32_t id = 1; id <= HEAPS; id++) {
@@ -43,7 +44,8 @@ static void ids(size_t unused) {
       CHECK(heaps[id]->xstate == HAK_HEAP_PARKED, "heap %u", id);
     } else {
       hak_heap_t *heap = hak_registry_adopt_mt();
-      CHECK(heap != NULL && heap->id == stack[--height] && heap->xstate == HAK_HEAP_ACTIVE, "not heap %u", stack[height]);
+      CHECK(heap != NULL && heap->id == stack[--height] && heap->xstate == HAK_HEAP_ACTIVE, "not heap %u",
+            stack[height]);
       is_parked[heap->id] = false;
     }
   }
@@ -223,8 +225,8 @@ static void fights(size_t rounds) {
   for (size_t i = 0; i < COUNT_OF(threads); i++) {
     thread_join(threads[i]);
   }
-  CHECK(counted == entered + atomic_load(&claimed), "%llu counted, %llu entered, %llu claimed", (unsigned long long)counted,
-        (unsigned long long)entered, (unsigned long long)atomic_load(&claimed));
+  CHECK(counted == entered + atomic_load(&claimed), "%llu counted, %llu entered, %llu claimed",
+        (unsigned long long)counted, (unsigned long long)entered, (unsigned long long)atomic_load(&claimed));
 }
 
 /* For fork: nobody else claims, nobody is inside, and all of it ends. */
@@ -236,7 +238,8 @@ static void claims_others(size_t unused) {
     hak_guard_release_others_mt(mine);
     return; /* no barrier */
   }
-  CHECK(!hak_guard_claim_mt(other) && !hak_guard_claim_mt(parked) && !hak_guard_claim_mt(mine), "claimed while forking");
+  CHECK(!hak_guard_claim_mt(other) && !hak_guard_claim_mt(parked) && !hak_guard_claim_mt(mine),
+        "claimed while forking");
   CHECK(hak_load_relaxed(&mine->xclaim) == 0 && hak_load_relaxed(&other->xclaim) != 0, "claims");
   hak_guard_enter(mine); /* the forking thread's own slow paths go on */
   hak_guard_leave(mine);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * core/remote: when a ring is posted, how much a drain takes, who takes in what a sleeping or parked owner does not, and
- * the count of posts that shares a word with an address.
+ * core/remote: when a ring is posted, how much a drain takes, who takes in what a sleeping or parked owner does not,
+ * and the count of posts that shares a word with an address.
  */
 #include "unit.h"
 
@@ -158,7 +158,8 @@ static void bounded(size_t unused) {
   for (size_t i = 0; i < COUNT_OF(steps); i++) {
     CHECK(hak_remote_drain(owner.heap, steps[i]) == (steps[i] != 0), "%u blocks", steps[i]);
     given += steps[i];
-    CHECK(free_in_slabs(owner.heap, c) - before == given, "%zu given, not %zu", free_in_slabs(owner.heap, c) - before, given);
+    CHECK(free_in_slabs(owner.heap, c) - before == given, "%zu given, not %zu", free_in_slabs(owner.heap, c) - before,
+          given);
   }
   CHECK(hak_load_relaxed(&owner.heap->xinbox) == 0 && owner.heap->pending != NULL, "the rest waits");
   CHECK(hak_remote_drain(owner.heap, UINT32_MAX) && owner.heap->pending == NULL, "the rest");

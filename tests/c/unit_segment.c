@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * core/segment: taking and giving against a model of every slice, what is said about zeroes, exhaustion, growth when the
- * system refuses, and the address space that goes back.
+ * core/segment: taking and giving against a model of every slice, what is said about zeroes, exhaustion, growth when
+ * the system refuses, and the address space that goes back.
  */
 #include "unit.h"
 
@@ -44,7 +44,8 @@ static void model_learn(void) {
   for (uint32_t count = hak_segment_count_mt(); model_count < count; model_count++) {
     CHECK(model_count < MODEL_SEGMENTS, "%u segments", count);
     const hak_segment_t *segment = hak_segment_at_mt(model_count);
-    CHECK(segment->index == model_count && (uintptr_t)segment->base % HAK_SEGMENT_BYTES == 0, "segment %u", model_count);
+    CHECK(segment->index == model_count && (uintptr_t)segment->base % HAK_SEGMENT_BYTES == 0, "segment %u",
+          model_count);
     CHECK(hak_segment_of(segment->base + HAK_SEGMENT_BYTES - 1) == segment, "segment %u", model_count);
     CHECK((char *)(segment + 1) <= segment->base + HAK_SLICE_BYTES, "segment %u", model_count);
     for (unsigned i = 1; i < HAK_SLICES; i++) {

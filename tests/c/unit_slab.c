@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * core/slab: the invariants of every slab, counted independently, after random operations; reuse of empty slabs by other
- * classes; carving in small steps; the order of the list.
+ * core/slab: the invariants of every slab, counted independently, after random operations; reuse of empty slabs by
+ * other classes; carving in small steps; the order of the list.
  */
 #include "unit.h"
 
@@ -57,8 +57,8 @@ static size_t check_slabs(const hak_heap_t *heap) {
       }
       slabs++;
       const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
-      CHECK(slab->base == base && hak_tag_class(tag) == slab->class_number && hak_tag_heap_id(tag) == heap->id, "tag 0x%x",
-            tag);
+      CHECK(slab->base == base && hak_tag_class(tag) == slab->class_number && hak_tag_heap_id(tag) == heap->id,
+            "tag 0x%x", tag);
       CHECK(list_length(slab->free) == slab->free_blocks, "%u free", slab->free_blocks);
       CHECK(slab->carved == slab->free_blocks + out[s][i] && slab->carved <= info->capacity,
             "class %u: %u carved, %u free, %u out", slab->class_number, slab->carved, slab->free_blocks, out[s][i]);
@@ -206,7 +206,8 @@ static void reuse(size_t unused) {
   hak_free(b);
   hak_slab_flush_bin(heap, hak_slab_class_of(8000));
   CHECK(heap->spare != NULL && heap->spare->base == slice_of(a), "the first is not the spare");
-  CHECK(hak_tagmap_get_mt(b) == HAK_TAG_FREED && hak_load_relaxed(hak_segment_active_slices()) == 1, "the second stays");
+  CHECK(hak_tagmap_get_mt(b) == HAK_TAG_FREED && hak_load_relaxed(hak_segment_active_slices()) == 1,
+        "the second stays");
   hak_heap_flush(heap);
   CHECK(hak_load_relaxed(hak_segment_active_slices()) == 0, "flushed");
 }
@@ -227,7 +228,8 @@ static void carve(size_t unused) {
       CHECK(block == (char *)first + (size_t)i * info->block_bytes, "class %u, block %u: not in order", c, i);
       const hak_slab_t *slab = &hak_cell_of(block)->slab;
       size_t carved = (size_t)(slab->carved - before);
-      CHECK(bin_was_empty == (carved != 0) && carved * info->block_bytes <= step, "class %u: %zu carved at once", c, carved);
+      CHECK(bin_was_empty == (carved != 0) && carved * info->block_bytes <= step, "class %u: %zu carved at once", c,
+            carved);
       char *behind = slab->base + (size_t)slab->carved * info->block_bytes;
       size_t rest = (size_t)(slab->base + HAK_SLICE_BYTES - behind);
       if (carved != 0) {
@@ -264,7 +266,8 @@ static void order(size_t unused) {
     hak_free(blocks[sequence[i]][7]);
     hak_slab_flush_bin(heap, c);
     hak_slab_t *slab = heap->slabs[c];
-    CHECK(slab->base == slice_of(blocks[sequence[i]][0]) && slab->free_blocks == 1, "slab %zu is not in front", sequence[i]);
+    CHECK(slab->base == slice_of(blocks[sequence[i]][0]) && slab->free_blocks == 1, "slab %zu is not in front",
+          sequence[i]);
     CHECK(hak_slab_is_valid(heap, c), "after slab %zu", sequence[i]);
   }
   for (size_t i = COUNT_OF(sequence); i-- != 0;) { /* the whole list of one slab at a time, the youngest first */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * core/span: refill, spill and release against a model of every block; blocks freed twice and strays; what is said about
- * zeroes, purges included; and threads, with a shadow that says who has which block.
+ * core/span: refill, spill and release against a model of every block; blocks freed twice and strays; what is said
+ * about zeroes, purges included; and threads, with a shadow that says who has which block.
  */
 #include "unit.h"
 
@@ -65,7 +65,7 @@ static void giving(uintptr_t slot, unsigned c, uint32_t who) {
   shadow_change(block, hak_span_classes[c].block_bytes, who, 0);
 }
 
-/* ---- One thread: the bitmaps are exactly what nobody has ---------------------------------------------------------- */
+/* ---- One thread: the bitmaps are exactly what nobody has --------------------------------------------------------- */
 
 static void check_spans(const hak_magazine_t *magazines) {
   size_t held = 0, out = 0;
@@ -168,7 +168,7 @@ static void test_model(void **state) {
   child_passes(modelled, test_work(6000));
 }
 
-/* ---- What must not happen, and what may ---------------------------------------------------------------------------- */
+/* ---- What must not happen, and what may -------------------------------------------------------------------------- */
 
 static void twice(size_t how) {
   hak_heap_t *heap = hak_heap_get();
@@ -262,7 +262,8 @@ static void *trader(void *argument) {
   uint32_t who = 1 + (uint32_t)(uintptr_t)argument;
   rng_t rng = {test_seed() + who};
   hak_heap_t *heap = hak_heap_get();
-  static const unsigned classes[] = {0, 7, 20, 33, 36, 44, 63}; /* 56 .. 14 blocks, 4, 1: many become empty and others */
+  static const unsigned classes[] = {0,  7,  20, 33,
+                                     36, 44, 63}; /* 56 .. 14 blocks, 4, 1: many become empty and others */
   box_t boxes[COUNT_OF(classes)];
   for (size_t i = 0; i < COUNT_OF(classes); i++) {
     box_of(&boxes[i]);
@@ -347,8 +348,8 @@ static void *quick_trader(void *argument) {
       for (uint32_t i = 0; i < m->count; i++) {
         char *block = slot_block(m->slots[i]);
         const hak_segment_t *segment = hak_segment_of(block);
-        uint32_t was = atomic_exchange(&block_owner[segment->index][(size_t)(block - segment->base) / KIB],
-                                       taken != 0 ? who : 0);
+        uint32_t was =
+            atomic_exchange(&block_owner[segment->index][(size_t)(block - segment->base) / KIB], taken != 0 ? who : 0);
         CHECK(was == (taken != 0 ? 0 : who), "%p: belongs to %u, not %u", (void *)block, was, taken != 0 ? 0 : who);
       }
     }

@@ -85,7 +85,7 @@ static void wild(size_t unused) {
   CHECK(hak_tagmap_get_mt((const void *)(UINTPTR_MAX >> 16)) == 0, "the end of 48 bits");
 }
 
-/* What the hot path reads: the offset of a bin for a slab of one's own, otherwise the tag, if the first level has it. */
+/* What the hot path reads: the offset of a bin for an own slab, otherwise the tag, if the first level has it. */
 static uint64_t first_level(const void *p, uint64_t self) {
   uint64_t own = hak_tagmap_own(p, self);
   return own < HAK_TAG_OWN_END ? own : hak_tag_rotate_left(own ^ self) | UINT64_C(1) << 63;
@@ -95,8 +95,8 @@ static void check_first(uint64_t slice, uint32_t tag, uint64_t self, uint64_t ex
   const char *p = (const char *)SLICE(slice) + 1000;
   set_tags(slice, 1, tag);
   uint64_t got = first_level(p, self);
-  CHECK(got == expected, "tag 0x%x, self 0x%llx: 0x%llx, not 0x%llx", tag, (unsigned long long)self, (unsigned long long)got,
-        (unsigned long long)expected);
+  CHECK(got == expected, "tag 0x%x, self 0x%llx: 0x%llx, not 0x%llx", tag, (unsigned long long)self,
+        (unsigned long long)got, (unsigned long long)expected);
   CHECK((first_level(p + LEVEL1 * HAK_SLICE_BYTES, self) & ~(UINT64_C(1) << 63)) >> 32 != 0, "64 GiB off");
   CHECK((first_level(p + 64 * HAK_SLICE_BYTES, self) & ~(UINT64_C(1) << 63)) >> 32 != 0, "behind");
 }
@@ -196,7 +196,7 @@ static void test_model(void **state) {
   child_passes(modelled, test_work(4000));
 }
 
-/* ---- The allocator with nothing but the second level --------------------------------------------------------------- */
+/* ---- The allocator with nothing but the second level ------------------------------------------------------------- */
 
 static void *free_all(void *argument) {
   void **blocks = argument;
