@@ -14,8 +14,8 @@ static hak_block_info_t block_in_slab(const void *p, uint32_t tag) {
   if (!hak_slab_block_begins(info, offset)) {
     return block_bad(offset < info->capacity * info->block_bytes ? HAK_BAD_INTERIOR : HAK_BAD_FOREIGN);
   }
-  /* `carved` only grows while a block of the slab is out, and covers every block that is */
-  if (offset / info->block_bytes >= hak_cell_of(p)->slab.carved) return block_bad(HAK_BAD_FOREIGN);
+  /* the frontier only grows while a block of the slab is out, and is behind every block that is */
+  if ((const char *)p >= hak_load_relaxed(&hak_cell_of(p)->slab.frontier)) return block_bad(HAK_BAD_FOREIGN);
   if (((const hak_block_t *)p)->key == hak_freed_key(p)) return block_bad(HAK_BAD_DOUBLE_FREE);
   int tier = info->block_bytes <= HAK_TINY_MAX ? HAK_TIER_TINY : HAK_TIER_MID;
   return (hak_block_info_t){info->block_bytes, tier, NULL};

@@ -21,13 +21,32 @@
 #include "tier/mmap.h"
 #include "tier/pool.h"
 
-/* The bin has no room (it was counted down below zero). */
-static __attribute__((noinline)) void free_overflow(hak_block_t *block, size_t offset) {
-  ((hak_bin_t *)(void *)((char *)&hak_tls + offset))->room++;
-  block->key = hak_freed_key(block);
-  hak_heap_t *heap = hak_tls.heap;
-  hak_guard_enter(heap);
+/* The rare ends of free_overflow, out of line and jumped to, so that it needs no stack frame. */
+HAK_SLOW_STATIC void free_overflow_wait(hak_heap_t *heap, hak_block_t *block) {
+  hak_guard_wait(heap);
   hak_slab_give(heap, block);
+  hak_guard_leave(heap);
+}
+
+HAK_SLOW_STATIC void free_overflow_turned(hak_heap_t *heap, hak_slab_t *slab) {
+  hak_slab_turned(heap, slab);
+  hak_guard_leave(heap);
+}
+
+/* The bin has no room (it was counted down below zero): the block goes to its slab's list. */
+static __attribute__((noinline)) void free_overflow(hak_block_t *block, size_t offset) {
+  hak_tls_bin(offset)->room++;
+  block->key = hak_freed_key(block);
+  hak_heap_t *heap = ((hak_tls_t HAK_TLS *)hak_tls_place())->heap;
+  if (HAK_UNLIKELY(!hak_guard_try_enter(heap))) {
+    free_overflow_wait(heap, block);
+    return;
+  }
+  hak_slab_t *slab = &hak_cell_of(block)->slab;
+  if (HAK_UNLIKELY(hak_slab_push(slab, block))) {
+    free_overflow_turned(heap, slab);
+    return;
+  }
   hak_guard_leave(heap);
 }
 

@@ -77,7 +77,7 @@ const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {
 #define S(c) (HAK_SLAB_CLASSES + (c)) /* a span class */
 
 const uint16_t hak_bin_by_size[] = {
-    R1(1),       /* size 0 */
+    R1(1),        /* size 0 */
     RUN(R16, 1),  /* 1 .. 128, steps of 16 bytes */
     RUN(R16, 9),  /* to 256 */
     RUN(R32, 17), /* to 512, steps of 32 */

@@ -41,8 +41,9 @@ bool hak_guard_claim_mt(hak_heap_t *heap) {
 }
 
 void hak_guard_release_mt(hak_heap_t *heap) {
-  /* release pairs with the acquire in hak_guard_enter */
-  if (hak_swap_release(&heap->xclaim, GUARD_FREE) == GUARD_AWAITED) hak_os_wake(&heap->xclaim);
+  /* release half pairs with the acquire in hak_guard_enter; seq_cst before the second look in core/remote.c */
+  if (atomic_exchange_explicit(&heap->xclaim, GUARD_FREE, memory_order_seq_cst) == GUARD_AWAITED)
+    hak_os_wake(&heap->xclaim);
 }
 
 bool hak_guard_claim_others_mt(const hak_heap_t *mine) {
@@ -71,6 +72,16 @@ void hak_guard_release_others_mt(const hak_heap_t *mine) {
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) {
     if (hak_registry_heap(id) != mine) hak_guard_release_mt(hak_registry_heap(id));
+  }
+  hak_store_seq(&guard_xforking, false);
+}
+
+void hak_guard_reset_all(void) {
+  uint32_t count = hak_registry_count_mt();
+  for (uint32_t id = 1; id <= count; id++) {
+    hak_heap_t *heap = hak_registry_heap(id);
+    hak_store_relaxed(&heap->xbusy, false);
+    hak_store_relaxed(&heap->xclaim, GUARD_FREE);
   }
   hak_store_seq(&guard_xforking, false);
 }

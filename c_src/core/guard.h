@@ -20,12 +20,16 @@
 
 HAK_SLOW void hak_guard_wait(hak_heap_t *heap);
 
-/* Owner: begins a slow path. Does not nest. */
-HAK_FAST void hak_guard_enter(hak_heap_t *heap) {
+/* Owner: begins a slow path, unless somebody has a claim: then false, and hak_guard_wait must follow, which enters when
+ * the claim is gone. Does not nest. */
+HAK_FAST bool hak_guard_try_enter(hak_heap_t *heap) {
   hak_store_relaxed(&heap->xbusy, true);
   hak_owner_barrier();
-  /* acquire pairs with the release of xclaim: what the claimer changed is visible */
-  if (HAK_UNLIKELY(hak_load_acquire(&heap->xclaim) != 0)) hak_guard_wait(heap);
+  return hak_load_acquire(&heap->xclaim) == 0; /* pairs with the release of xclaim: the claimer's changes are visible */
+}
+
+HAK_FAST void hak_guard_enter(hak_heap_t *heap) {
+  if (HAK_UNLIKELY(!hak_guard_try_enter(heap))) hak_guard_wait(heap);
 }
 
 /* Owner: ends it. release pairs with the claimer's acquire of xbusy. */
@@ -41,5 +45,9 @@ HAK_HIDDEN void hak_guard_release_mt(hak_heap_t *heap);
  * release. False when the kernel cannot help: then a heap may be changing all the same. */
 HAK_HIDDEN bool hak_guard_claim_others_mt(const hak_heap_t *mine);
 HAK_HIDDEN void hak_guard_release_others_mt(const hak_heap_t *mine);
+
+/* For the child of a fork: nobody is in a slow path, nobody has a claim. Threads that are not there any more may have
+ * left marks of both on any heap, the thread's own too, just before they would have backed off. */
+HAK_HIDDEN void hak_guard_reset_all(void);
 
 #endif

@@ -8,13 +8,15 @@
 
 static _Atomic uint64_t purge_xbytes;
 static _Atomic uint32_t purge_xhand;    /* the segment to look at next when the bound is exceeded */
+static _Atomic int64_t purge_xregret;   /* slices by which the bound is raised: purged because of it and used again */
 static _Atomic uint64_t purge_xlook_ms; /* when hak_purge_old_mt looks at the segments again */
 
 _Atomic(uint64_t) *hak_purge_bytes(void) { return &purge_xbytes; }
 
-/* Purges free dirty slices of one segment with at most *calls calls, which it counts down. The slices are taken out of
+/* Purges free dirty slices of one segment with at most *calls calls, which it counts down; `early` if only the bound asks
+ * for it. The slices are taken out of
  * xfree first, as an allocation would, so nobody uses them meanwhile; a slice whose purge failed stays dirty. */
-static void purge_segment(hak_segment_t *segment, unsigned *calls) {
+static void purge_segment(hak_segment_t *segment, unsigned *calls, bool early) {
   while (*calls != 0) {
     uint64_t free = hak_load_relaxed(&segment->xfree);
     uint64_t wanted = free & hak_load_relaxed(&segment->xdirty);
@@ -35,6 +37,7 @@ static void purge_segment(hak_segment_t *segment, unsigned *calls) {
       uint64_t dirty = hak_and_relaxed(&segment->xdirty, ~run) & run;
       (void)hak_sub_relaxed(hak_segment_dirty_slices(), (int64_t)hak_count_bits(dirty));
       (void)hak_add_relaxed(&purge_xbytes, (uint64_t)slices * HAK_SLICE_BYTES);
+      if (early) (void)hak_or_relaxed(&segment->xpurged, run);
     } else {
       hak_log(HAK_LOG_PURGE, "[PURGE] madvise FAILED: segment=%u, slices=%u", segment->index, slices);
       *calls = 0;
@@ -51,8 +54,10 @@ static bool purge_is_old(const hak_segment_t *segment, uint64_t now_ms) {
 static int64_t purge_bound_slices(void) {
   int64_t fixed = hak_options.dirty_kib * (int64_t)HAK_KIB / (int64_t)HAK_SLICE_BYTES;
   int64_t share = hak_load_relaxed(hak_segment_active_slices()) * hak_options.dirty_percent / 100;
-  return fixed > share ? fixed : share;
+  return (fixed > share ? fixed : share) + hak_load_relaxed(&purge_xregret);
 }
+
+void hak_purge_regret_mt(unsigned slices) { (void)hak_add_relaxed(&purge_xregret, (int64_t)slices); }
 
 void hak_purge_bound_mt(void) {
   if (HAK_LIKELY(hak_load_relaxed(hak_segment_dirty_slices()) <= purge_bound_slices())) return;
@@ -61,33 +66,40 @@ void hak_purge_bound_mt(void) {
   uint32_t hand = hak_load_relaxed(&purge_xhand);
   for (uint32_t seen = 0; seen < count && calls != 0; seen++, hand++) {
     if (hand >= count) hand = 0;
-    purge_segment(hak_segment_at_mt(hand), &calls);
+    purge_segment(hak_segment_at_mt(hand), &calls, true);
   }
   hak_store_relaxed(&purge_xhand, hand);
 }
 
 void hak_purge_old_mt(void) {
-  if (hak_load_relaxed(hak_segment_dirty_slices()) <= 0) return;
+  if (hak_load_relaxed(hak_segment_dirty_slices()) <= 0 && hak_load_relaxed(&purge_xregret) == 0) return;
   uint64_t now = hak_os_now_ms();
   uint64_t look = hak_load_relaxed(&purge_xlook_ms);
   /* One thread at a time takes the turn; when it stops early for the number of calls, the next comes soon. */
   if (now < look || !hak_cas_relaxed(&purge_xlook_ms, &look, now + (uint64_t)hak_options.purge_delay_ms / 4)) return;
+  /* A quarter less per delay's quarter, so that after some delays without regret nothing of it is left. */
+  int64_t regret = hak_load_relaxed(&purge_xregret);
+  (void)hak_cas_relaxed(&purge_xregret, &regret, regret - (regret + 3) / 4); /* else somebody regrets this moment */
   uint32_t count = hak_segment_count_mt();
   unsigned calls = HAK_PURGE_CALLS;
   for (uint32_t i = 0; i < count && calls != 0; i++) {
     hak_segment_t *segment = hak_segment_at_mt(i);
-    if (purge_is_old(segment, now)) purge_segment(segment, &calls);
+    if (purge_is_old(segment, now)) purge_segment(segment, &calls, false);
   }
   if (calls == 0) hak_store_relaxed(&purge_xlook_ms, now);
 }
 
 void hak_purge_all_mt(bool force) {
+  if (force) hak_store_relaxed(&purge_xregret, 0);
   uint64_t now = hak_os_now_ms();
   uint32_t count = hak_segment_count_mt();
   for (uint32_t i = 0; i < count; i++) {
     unsigned calls = HAK_SLICES; /* a segment has no more runs than that */
     hak_segment_t *segment = hak_segment_at_mt(i);
-    if (force) (void)hak_add_relaxed(&purge_xbytes, hak_span_purge_mt(segment)); /* may free slices, hence first */
-    if (force || purge_is_old(segment, now)) purge_segment(segment, &calls);
+    if (force) {
+      hak_store_relaxed(&segment->xpurged, 0);                          /* using it again is then no regret */
+      (void)hak_add_relaxed(&purge_xbytes, hak_span_purge_mt(segment)); /* may free slices, hence first */
+    }
+    if (force || purge_is_old(segment, now)) purge_segment(segment, &calls, false);
   }
 }

@@ -6,6 +6,10 @@
 
 #include "core/types.h"
 
+/* Tells that slices which the bound made us purge are in use again: for those, the bound was too low. It rises by them,
+ * and sinks again with time. _mt */
+HAK_HIDDEN void hak_purge_regret_mt(unsigned slices);
+
 /* Keeps the bound: called after slices were given back. At most HAK_PURGE_CALLS madvise calls. Keeps errno. _mt */
 HAK_HIDDEN void hak_purge_bound_mt(void);
 

@@ -18,9 +18,12 @@ static hak_block_t *remote_first(uint64_t inbox) {
 
 /* Takes in what was posted to a heap whose owner does not come by, unless it or somebody else is at it. */
 HAK_SLOW_STATIC void remote_help(hak_heap_t *owner) {
-  if (!hak_guard_claim_mt(owner)) return;
-  hak_remote_drain(owner, UINT32_MAX);
-  hak_guard_release_mt(owner);
+  do {
+    if (!hak_guard_claim_mt(owner)) return;
+    hak_remote_drain(owner, UINT32_MAX);
+    hak_guard_release_mt(owner);
+    /* Once more for a parked heap, if somebody posted while we were done draining and not yet with the claim. */
+  } while (hak_load_seq(&owner->xinbox) != 0 && hak_load_seq(&owner->xstate) == HAK_HEAP_PARKED);
 }
 
 /* Pushes the chain first .. last. release pairs with the acquire in hak_remote_drain: the owner sees the links and keys,

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "core/hints.h"
+#include "core/purge.h"
 
 /* How many segments one mapping brings, doubling with use: 4 MiB to 64 MiB. */
 #define SEGMENT_GROWTH_LEVELS 5u
@@ -17,13 +18,17 @@ static unsigned segment_growth_level; /* under the lock */
 /* Base addresses by index, published by the release of the count. 2 MiB of zero pages, touched as segments come. */
 static _Atomic(hak_segment_t *) segment_table[HAK_SEGMENTS_MAX];
 static _Atomic uint32_t segment_xcount;
-static _Atomic int64_t segment_xactive;
-static _Atomic int64_t segment_xdirty;
-static _Atomic size_t segment_xunmapped_bytes;
+
+/* Written whenever slices change hands, so on a line of their own: the count above is read by every refill. */
+static struct {
+  HAK_LINE_ALIGNED _Atomic int64_t xactive;
+  _Atomic int64_t xdirty;
+} segment_slices;
+static HAK_LINE_ALIGNED _Atomic size_t segment_xunmapped_bytes;
 static _Atomic uint64_t segment_xfailures;
 
-_Atomic(int64_t) *hak_segment_active_slices(void) { return &segment_xactive; }
-_Atomic(int64_t) *hak_segment_dirty_slices(void) { return &segment_xdirty; }
+_Atomic(int64_t) *hak_segment_active_slices(void) { return &segment_slices.xactive; }
+_Atomic(int64_t) *hak_segment_dirty_slices(void) { return &segment_slices.xdirty; }
 
 /* acquire pairs with the release in segment_grow: a segment below the count is initialised. */
 uint32_t hak_segment_count_mt(void) { return hak_load_acquire(&segment_xcount); }
@@ -54,8 +59,11 @@ static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *ze
     }
     unsigned dirty_slices = hak_count_bits(hak_load_relaxed(&segment->xdirty) & run);
     *zeroed = dirty_slices == 0;
-    (void)hak_sub_relaxed(&segment_xdirty, (int64_t)dirty_slices);
-    (void)hak_add_relaxed(&segment_xactive, (int64_t)slices);
+    if (HAK_UNLIKELY((hak_load_relaxed(&segment->xpurged) & run) != 0)) {
+      hak_purge_regret_mt(hak_count_bits(hak_and_relaxed(&segment->xpurged, ~run) & run));
+    }
+    (void)hak_sub_relaxed(&segment_slices.xdirty, (int64_t)dirty_slices);
+    (void)hak_add_relaxed(&segment_slices.xactive, (int64_t)slices);
     return segment->base + (size_t)first * HAK_SLICE_BYTES;
   }
 }
@@ -137,8 +145,8 @@ void hak_segment_give_mt(void *base, unsigned slices) {
   for (unsigned i = 0; i < slices; i++) hak_tagmap_set((char *)base + i * HAK_SLICE_BYTES, HAK_TAG_FREED);
   (void)hak_or_relaxed(&segment->xdirty, run);
   hak_store_relaxed(&segment->xfreed_ms, hak_os_now_ms());
-  (void)hak_sub_relaxed(&segment_xactive, (int64_t)slices);
-  (void)hak_add_relaxed(&segment_xdirty, (int64_t)slices);
+  (void)hak_sub_relaxed(&segment_slices.xactive, (int64_t)slices);
+  (void)hak_add_relaxed(&segment_slices.xdirty, (int64_t)slices);
   hak_segment_return_mt(segment, run);
 }
 
@@ -158,7 +166,7 @@ size_t hak_segment_unmap_free_mt(void) {
     if (hak_os_unmap(segment->base + HAK_SLICE_BYTES, bytes)) {
       /* A mapping that got the addresses meanwhile is one of the mmap tier, which does not use the tags. */
       hak_tagmap_forget_mt(segment->base + HAK_SLICE_BYTES, HAK_SLICES - 1);
-      (void)hak_sub_relaxed(&segment_xdirty, (int64_t)hak_count_bits(hak_load_relaxed(&segment->xdirty)));
+      (void)hak_sub_relaxed(&segment_slices.xdirty, (int64_t)hak_count_bits(hak_load_relaxed(&segment->xdirty)));
       (void)hak_add_relaxed(&segment_xunmapped_bytes, bytes);
       total += bytes;
     } else { /* a mapping more than the system allows */

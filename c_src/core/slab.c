@@ -49,6 +49,7 @@ static hak_slab_t *slab_new(hak_heap_t *heap, unsigned class_number) {
   }
   slab->free = NULL;
   slab->free_blocks = slab->carved = 0;
+  hak_store_relaxed(&slab->frontier, slab->base);
   slab->class_number = (uint8_t)class_number;
   hak_tagmap_set(slab->base, hak_tag_of_slab(heap->id, class_number));
   slab_list(heap, slab, false);
@@ -60,7 +61,14 @@ static void slab_release(hak_slab_t *slab) {
   hak_purge_bound_mt();
 }
 
+/* Counts what came back to the slab, when its list is taken or the slab is empty: not block by block. */
+static void slab_count_returned(hak_heap_t *heap, const hak_slab_t *slab) {
+  unsigned tier = slab->class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID;
+  hak_stats_returned(heap, tier, slab->free_blocks);
+}
+
 HAK_SLOW_STATIC void slab_became_empty(hak_heap_t *heap, hak_slab_t *slab) {
+  slab_count_returned(heap, slab);
   if (slab->listed) slab_unlist(heap, slab);
   if (heap->spare == NULL) {
     heap->spare = slab; /* its tag and the keys in its blocks stay: freeing one of them again is still noticed */
@@ -78,19 +86,10 @@ void hak_slab_release_spare(hak_heap_t *heap) {
 
 /* ---- Blocks come and go ---- */
 
-void hak_slab_give(hak_heap_t *heap, hak_block_t *block) {
-  hak_slab_t *slab = &hak_cell_of(block)->slab;
-  const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
-  if (HAK_UNLIKELY((size_t)((char *)block - slab->base) >= (size_t)slab->carved * info->block_bytes)) {
-    hak_fatal("hak_free", HAK_BAD_FOREIGN, block); /* never handed out */
-  }
-  block->next = slab->free;
-  slab->free = block;
-  slab->free_blocks++;
-  hak_stats_returned(heap, slab->class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID, 1);
-  if (HAK_UNLIKELY(slab->free_blocks == slab->carved)) {
+void hak_slab_turned(hak_heap_t *heap, hak_slab_t *slab) {
+  if (slab->free_blocks == slab->carved) {
     slab_became_empty(heap, slab);
-  } else if (slab->free_blocks == 1) {
+  } else {
     if (slab->listed) slab_unlist(heap, slab);
     slab_list(heap, slab, true);
   }
@@ -102,6 +101,7 @@ static hak_block_t *slab_take_list(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t
   hak_block_t *block = slab->free;
   bin->head = block->next;
   bin->room = (int16_t)(info->bin_room - slab->free_blocks + 1);
+  slab_count_returned(heap, slab);
   slab->free = NULL;
   slab->free_blocks = 0;
   slab_unlist(heap, slab);
@@ -127,6 +127,7 @@ static hak_block_t *slab_carve(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t *bi
   bin->head = next;
   bin->room = (int16_t)(info->bin_room - (int)blocks + 1);
   slab->carved = (uint16_t)(slab->carved + blocks);
+  hak_store_relaxed(&slab->frontier, first + (size_t)blocks * info->block_bytes);
   if (slab->carved == info->capacity) slab_unlist(heap, slab);
   return (hak_block_t *)(void *)first;
 }

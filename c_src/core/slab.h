@@ -10,14 +10,33 @@
 #ifndef HAK_CORE_SLAB_H
 #define HAK_CORE_SLAB_H
 
-#include "core/types.h"
+#include "base/log.h"
+#include "core/segment.h"
 
 /* A block of the class from the calling thread's bin, filled first when it is empty; NULL when there is no memory.
  * `tier` is counted. Enters the guard. */
 HAK_HIDDEN hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned tier, unsigned class_number);
 
-/* Gives a block, whose key is set, to the free list of its slab; an empty slab is kept as spare or released. */
-HAK_HIDDEN void hak_slab_give(hak_heap_t *heap, hak_block_t *block);
+/* A slab whose free list has just become its first block or all of its blocks: an empty slab is kept as spare or released,
+ * another goes to the front of the ring. */
+HAK_SLOW void hak_slab_turned(hak_heap_t *heap, hak_slab_t *slab);
+
+/* Puts a block, whose key is set, on the free list of its slab; true if the slab has turned by that. Freeing many blocks
+ * in a row comes here for each of them, so it is as short as it can be. */
+HAK_FAST bool hak_slab_push(hak_slab_t *slab, hak_block_t *block) {
+  if (HAK_UNLIKELY((char *)block >= hak_load_relaxed(&slab->frontier))) hak_fatal("hak_free", HAK_BAD_FOREIGN, block);
+  uint16_t free_blocks = (uint16_t)(slab->free_blocks + 1);
+  block->next = slab->free;
+  slab->free = block;
+  slab->free_blocks = free_blocks;
+  return HAK_UNLIKELY(free_blocks == 1) || HAK_UNLIKELY(free_blocks == slab->carved);
+}
+
+/* Gives a block, whose key is set, to its slab. */
+HAK_FAST void hak_slab_give(hak_heap_t *heap, hak_block_t *block) {
+  hak_slab_t *slab = &hak_cell_of(block)->slab;
+  if (hak_slab_push(slab, block)) hak_slab_turned(heap, slab);
+}
 
 /* Gives all blocks of the attached thread's bin to their slabs. */
 HAK_HIDDEN void hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number);

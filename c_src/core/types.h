@@ -74,6 +74,7 @@ typedef struct hak_slab {
   hak_block_t *free; /* free_blocks of them */
   struct hak_slab *next, *previous;
   char *base;
+  _Atomic(char *) frontier; /* base + carved * block size: what is behind was never handed out; others may read it */
   uint16_t free_blocks;
   uint16_t carved; /* blocks handed out at least once; memory behind them was never touched by this slab */
   uint8_t class_number;
@@ -106,6 +107,7 @@ typedef struct hak_segment {
   HAK_LINE_ALIGNED _Atomic uint64_t xfree; /* slices nobody uses */
   _Atomic uint64_t xdirty;                 /* slices whose pages may be resident and not zero; a set bit of a free slice
                                               is what a purge can give back */
+  _Atomic uint64_t xpurged;                /* slices purged before their time, because of the bound on dirty memory */
   _Atomic uint64_t xspans;                 /* slices where a span begins */
   _Atomic uint64_t xfreed_ms;              /* when a slice was last given back */
   char *base;
@@ -143,6 +145,8 @@ struct hak_heap {
 
   HAK_LINE_ALIGNED _Atomic bool xbusy; /* and whether the owner is */
   uint32_t id;                         /* constant */
+  uint64_t ticked_ms;                  /* when idle bins were last looked for */
+  int16_t room_then[HAK_SLAB_CLASSES]; /* of the thread's bins, at that moment */
   uint32_t slow_calls;                 /* for what is to happen every so many slow paths */
   hak_tls_t *tls;                      /* of the thread it is attached to; NULL while parked */
   hak_block_t *pending;                /* taken from the inbox and not yet given to the slabs */

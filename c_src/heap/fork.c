@@ -16,6 +16,7 @@ static bool fork_heaps_are_still; /* between prepare and the other two, under th
 static hak_heap_t *fork_mine;     /* the heap of the forking thread when it began; the same */
 
 static void fork_prepare(void) {
+  (void)hak_heap_get(); /* a handler of others that allocates between ours must not adopt a heap that we claim */
   hak_lock(&hak_registry_lock); /* no heap is made from here on, except by this thread */
   fork_mine = hak_tls.heap;
   fork_heaps_are_still = hak_guard_claim_others_mt(fork_mine);
@@ -47,7 +48,7 @@ static void fork_child(void) {
     heap->tls = NULL;
     hak_registry_park_mt(heap);
   }
-  hak_guard_release_others_mt(fork_mine);
+  hak_guard_reset_all();
   hak_lock_reset(&hak_registry_lock);
 }
 

@@ -105,9 +105,24 @@ hak_heap_t *hak_heap_borrow(void) { return hak_tls.exited ? heap_adopt_or_create
 
 void hak_heap_return(hak_heap_t *heap) { heap_detach(heap); }
 
+/* Gives what is in bins that were not used for a while back to the slabs, some of which it may be all that is in use. */
+static void heap_flush_idle_bins(hak_heap_t *heap) {
+  uint64_t now = hak_os_now_ms();
+  if ((int64_t)(now - heap->ticked_ms) < hak_options.purge_delay_ms / 4) return;
+  heap->ticked_ms = now;
+  hak_guard_enter(heap);
+  for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
+    const hak_bin_t *bin = &heap->tls->bin[c];
+    if (bin->room == heap->room_then[c] && bin->head != NULL) hak_slab_flush_bin(heap, c);
+    heap->room_then[c] = bin->room;
+  }
+  hak_guard_leave(heap);
+}
+
 void hak_heap_tick(hak_heap_t *heap) {
   if (HAK_LIKELY(++heap->slow_calls % HEAP_TICK_CALLS != 0)) return;
   hak_remote_post_all(heap);
+  heap_flush_idle_bins(heap);
   hak_purge_old_mt();
 }
 
