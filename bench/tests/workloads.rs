@@ -134,10 +134,9 @@ impl Peer for Counted {
 
 /// The sizes that a workload says it has, from the smallest to the largest.
 fn sizes(case: &Case) -> (u64, u64) {
-    let numbers = case.variant.split(' ').filter_map(|word| word.parse().ok());
-    let in_variant = numbers
-        .last()
-        .map_or(0, |n: u64| if case.variant.ends_with("KiB") { n << 10 } else { n });
+    let number = case.variant.split(' ').find_map(|word| word.parse().ok());
+    let unit = if case.variant.ends_with("KiB") { 1024 } else { 1 };
+    let in_variant = unit * number.unwrap_or(0);
     match case.workload.as_str() {
         "midlarge" => (8 << 10, 32 << 10),
         "pairs" | "prodcons" => (in_variant, in_variant),

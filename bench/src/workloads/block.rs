@@ -150,7 +150,8 @@ impl Block {
         unsafe {
             if CHECK {
                 let bytes = std::slice::from_raw_parts(self.address, size);
-                bytes.iter().all(|&byte| byte == self.stamp)
+                // Compares the block with itself, one byte on: memcmp is quick in debug builds too.
+                bytes[0] == self.stamp && bytes[1..] == bytes[..size - 1]
             } else {
                 self.address.read() == self.stamp && self.address.add(size - 1).read() == self.stamp
             }
