@@ -1,5 +1,7 @@
 /* Aligned allocation. A slab's or span's first block is aligned to a slice, so a block whose size is a multiple of an
- * alignment has that alignment; in a span of one block it has that of a slice whatever its size. */
+ * alignment has that alignment. And every class from a multiple of a power of two on is a multiple of it: classes between
+ * two powers of two are multiples of an eighth of the lower one; an alignment below that eighth divides it, and a multiple
+ * of one above is a class itself. */
 #include "api/aligned.h"
 
 #include <errno.h>
@@ -12,19 +14,8 @@
 #include "tier/mmap.h"
 
 size_t hak_aligned_class_bytes(size_t alignment, size_t size) {
-  if (size > HAK_ACE_MAX || alignment > HAK_SLICE_BYTES) return size > HAK_ACE_MAX ? size : HAK_ACE_MAX + 1;
-  size = hak_align_up(size == 0 ? 1 : size, alignment);
-  if (size <= HAK_MID_MAX) {
-    for (unsigned c = hak_slab_class_of(size); c < HAK_SLAB_CLASSES; c++) {
-      if (hak_slab_classes[c].block_bytes % alignment == 0) return hak_slab_classes[c].block_bytes;
-    }
-    size = HAK_MID_MAX + 1;
-  }
-  for (unsigned c = size <= HAK_ACE_MAX ? hak_span_class_of(size) : HAK_SPAN_CLASSES; c < HAK_SPAN_CLASSES; c++) {
-    const hak_span_class_t *info = &hak_span_classes[c];
-    if (info->block_bytes % alignment == 0 || info->blocks == 1) return info->block_bytes;
-  }
-  return HAK_ACE_MAX + 1;
+  if (alignment > HAK_SLICE_BYTES || size > HAK_ACE_MAX) return size > HAK_ACE_MAX ? size : HAK_ACE_MAX + 1;
+  return hak_align_up(size == 0 ? 1 : size, alignment);
 }
 
 /* A slot of aligned memory; 0 with errno set. */
@@ -43,7 +34,7 @@ static uintptr_t aligned_slot(size_t alignment, size_t size) {
     uintptr_t slot = hak_alloc_slot(bytes, NULL);
     if (HAK_LIKELY((slot & ~HAK_SLOT_ZERO & (alignment - 1)) == 0)) return slot;
     hak_free((void *)(slot & ~HAK_SLOT_ZERO)); /* another class stood in, with blocks of another size */
-    size = bytes;                              /* a sized free will take the block for one of that class */
+    size = hak_good_size(bytes);               /* a sized free will take the block for one of that class */
   }
   bool zeroed;
   uintptr_t block = (uintptr_t)hak_mmap_alloc_mt(size, alignment, &zeroed);
@@ -51,6 +42,13 @@ static uintptr_t aligned_slot(size_t alignment, size_t size) {
 }
 
 void *hak_aligned_alloc(size_t alignment, size_t size) {
+  /* What a class has, a hit can serve. A block of another class may have come in through a sized free, or another tier
+   * may stand in: then it is the long way. */
+  if (HAK_LIKELY(hak_is_pow2(alignment) && alignment <= HAK_SLICE_BYTES && size <= HAK_POOL_MAX)) {
+    void *block = hak_malloc(hak_aligned_class_bytes(alignment, size));
+    if (HAK_LIKELY(((uintptr_t)block & (alignment - 1)) == 0)) return block;
+    hak_free(block);
+  }
   return (void *)(aligned_slot(alignment, size) & ~HAK_SLOT_ZERO);
 }
 

@@ -127,9 +127,10 @@ static __attribute__((noinline)) void free_remote(void *p, uint32_t tag, const c
 /* Not of this thread's heap: a block of a pool span goes into the magazine if there is room. `tag` is the disagreement of
  * address and entry: a rotated tag if the map's first level knows the slice. */
 HAK_FAST void free_elsewhere(void *p, uint64_t tag, const char *function) {
-  if (HAK_UNLIKELY((tag & ~(HAK_TAG_POOL_CLASS | HAK_TAG_POOL_BACK)) != HAK_TAG_POOL)) {
+  bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have passed for some of the tag's */
+  if (HAK_UNLIKELY((tag & ~(HAK_TAG_POOL_CLASS | HAK_TAG_POOL_BACK)) != HAK_TAG_POOL) || HAK_UNLIKELY(!is_address)) {
     uint64_t straight = hak_tag_rotate_left(tag);
-    if (straight - 1 < HAK_TAG_SPAN - 1) {
+    if (is_address && straight - 1 < HAK_TAG_SPAN - 1) {
       free_remote(p, (uint32_t)straight, function);
     } else {
       free_other(p, function);

@@ -41,9 +41,9 @@
 #define HAK_CARVE_BYTES ((size_t)4096)
 
 /* A thread's list of free blocks of one slab class is bounded by both. Every block in it keeps a slab from being empty,
- * so it is only as long as it takes to even out allocations and frees (docs/decisions/bins.md). */
-#define HAK_BIN_BYTES_MAX (16 * HAK_KIB)
-#define HAK_BIN_BLOCKS_MAX 64u
+ * so an idle list is given back (docs/decisions/bins.md). */
+#define HAK_BIN_BYTES_MAX (32 * HAK_KIB)
+#define HAK_BIN_BLOCKS_MAX 256u
 #define HAK_BIN_BLOCKS_MIN 8u
 
 /* A thread's magazine of one span class is bounded by both; ACE's by bytes alone, one block at least. */

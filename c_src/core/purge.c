@@ -8,7 +8,8 @@
 
 static _Atomic uint64_t purge_xbytes;
 static _Atomic uint32_t purge_xhand;    /* the segment to look at next when the bound is exceeded */
-static _Atomic int64_t purge_xregret;   /* slices by which the bound is raised: purged because of it and used again */
+static _Atomic int64_t purge_xregret;   /* slices by which the bound is raised: purged because of it and used again; */
+static _Atomic int64_t purge_xpeak;     /* but by no more than were lately in use */
 static _Atomic uint64_t purge_xlook_ms; /* when hak_purge_old_mt looks at the segments again */
 
 _Atomic(uint64_t) *hak_purge_bytes(void) { return &purge_xbytes; }
@@ -54,12 +55,15 @@ static bool purge_is_old(const hak_segment_t *segment, uint64_t now_ms) {
 static int64_t purge_bound_slices(void) {
   int64_t fixed = hak_options.dirty_kib * (int64_t)HAK_KIB / (int64_t)HAK_SLICE_BYTES;
   int64_t share = hak_load_relaxed(hak_segment_active_slices()) * hak_options.dirty_percent / 100;
-  return (fixed > share ? fixed : share) + hak_load_relaxed(&purge_xregret);
+  int64_t regret = hak_load_relaxed(&purge_xregret), peak = hak_load_relaxed(&purge_xpeak);
+  return (fixed > share ? fixed : share) + (regret < peak ? regret : peak);
 }
 
 void hak_purge_regret_mt(unsigned slices) { (void)hak_add_relaxed(&purge_xregret, (int64_t)slices); }
 
 void hak_purge_bound_mt(void) {
+  int64_t active = hak_load_relaxed(hak_segment_active_slices());
+  if (active > hak_load_relaxed(&purge_xpeak)) hak_store_relaxed(&purge_xpeak, active);
   if (HAK_LIKELY(hak_load_relaxed(hak_segment_dirty_slices()) <= purge_bound_slices())) return;
   uint32_t count = hak_segment_count_mt();
   unsigned calls = HAK_PURGE_CALLS;
@@ -80,6 +84,8 @@ void hak_purge_old_mt(void) {
   /* A quarter less per delay's quarter, so that after some delays without regret nothing of it is left. */
   int64_t regret = hak_load_relaxed(&purge_xregret);
   (void)hak_cas_relaxed(&purge_xregret, &regret, regret - (regret + 3) / 4); /* else somebody regrets this moment */
+  int64_t peak = hak_load_relaxed(&purge_xpeak), active = hak_load_relaxed(hak_segment_active_slices());
+  if (peak > active) hak_store_relaxed(&purge_xpeak, peak - (peak - active + 3) / 4);
   uint32_t count = hak_segment_count_mt();
   unsigned calls = HAK_PURGE_CALLS;
   for (uint32_t i = 0; i < count && calls != 0; i++) {

@@ -1,6 +1,7 @@
 #include "tier/mmap.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "base/bits.h"
 #include "base/check.h"
@@ -92,10 +93,10 @@ static void mmap_unmap(hak_extent_t extent) {
   (void)hak_add_relaxed(hak_purge_bytes(), extent.bytes);
 }
 
-/* Unmaps what is over the bounds, a few extents at most, and returns whether there was any. Without the lock. */
-static bool mmap_trim(bool everything) {
+/* Unmaps what is over the bounds, `most` extents at most, and returns whether there was any. Without the lock. */
+static bool mmap_trim(bool everything, unsigned most) {
   uint64_t now = hak_os_now_ms(), delay = (uint64_t)hak_options.purge_delay_ms;
-  for (unsigned n = 0; everything || n < MMAP_EVICT_MAX; n++) {
+  for (unsigned n = 0; n < most; n++) {
     hak_lock(&hak_mmap_lock);
     size_t bound = (size_t)hak_options.mmap_cache_kib * HAK_KIB;
     if (bound < mmap_live_bytes / 2) bound = mmap_live_bytes / 2;
@@ -131,7 +132,7 @@ void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed) {
 
   base = hak_os_map_aligned(bytes, alignment);
   if (base == NULL) { /* what the cache or free segments hold may be what is missing */
-    mmap_trim(true);
+    mmap_trim(true, UINT_MAX);
     base = hak_os_map_aligned(bytes, alignment);
     if (base == NULL && hak_segment_unmap_free_mt() != 0) base = hak_os_map_aligned(bytes, alignment);
   }
@@ -162,7 +163,7 @@ bool hak_mmap_free_mt(void *p) {
   }
   hak_unlock(&hak_mmap_lock);
   mmap_unmap(too_many);
-  if (found) mmap_trim(false);
+  if (found) mmap_trim(false, MMAP_EVICT_MAX);
   return found;
 }
 
@@ -218,7 +219,7 @@ const char *hak_mmap_explain_mt(const void *p) {
   return what;
 }
 
-bool hak_mmap_collect_mt(bool force) { return mmap_trim(force); }
+bool hak_mmap_collect_mt(bool force) { return mmap_trim(force, UINT_MAX); }
 
 void hak_mmap_stats_mt(uint64_t *live_bytes, uint64_t *cached_bytes, uint64_t *served, uint64_t *returned) {
   hak_lock(&hak_mmap_lock);

@@ -17,7 +17,8 @@ HAK_HIDDEN bool hak_mmap_free_mt(void *p);
 HAK_HIDDEN size_t hak_mmap_bytes_mt(const void *p);
 
 /* Resizes a live block to at least `bytes`, above what the tiers before serve; may move it, to a page boundary only.
- * NULL without memory, then it stays as it was. */
+ * NULL without memory, or where the system cannot move what it keeps as two mappings (a
+ * block that was joined in the cache); then it stays as it was. */
 HAK_HIDDEN void *hak_mmap_resize_mt(void *p, size_t bytes);
 
 /* What is wrong with p, of which no live block begins: one of HAK_BAD_*. */
