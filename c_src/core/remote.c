@@ -57,21 +57,30 @@ static void remote_post(hak_heap_t *heap, hak_ring_t *ring) {
   remote_push_mt(hak_registry_heap(ring->id), first, last);
 }
 
-/* The ring is another owner's, or new. */
-HAK_SLOW_STATIC void remote_change_owner(hak_heap_t *heap, hak_ring_t *ring, uint32_t owner_id) {
-  if (ring->blocks != 0) remote_post(heap, ring);
-  ring->id = owner_id;
-  ring->room = HAK_RING_BYTES;
-}
-
-void hak_remote_free(hak_heap_t *heap, hak_block_t *block, uint32_t owner_id, uint32_t block_bytes) {
-  hak_ring_t *ring = &heap->ring[owner_id % HAK_RINGS];
-  if (HAK_UNLIKELY(ring->id != owner_id)) remote_change_owner(heap, ring, owner_id);
+static inline void remote_put(hak_heap_t *heap, hak_ring_t *ring, hak_block_t *block, uint32_t block_bytes) {
   block->next = ring->first;
   if (ring->blocks++ == 0) ring->last = block;
   ring->first = block;
   ring->room -= (int32_t)(block_bytes > REMOTE_LEAST_BYTES ? block_bytes : REMOTE_LEAST_BYTES);
   if (HAK_UNLIKELY(ring->room <= 0)) remote_post(heap, ring);
+}
+
+/* The ring is another owner's, or new. Jumped to, so that the usual way needs no stack frame. */
+HAK_SLOW_STATIC void remote_put_first(hak_heap_t *heap, hak_ring_t *ring, hak_block_t *block, uint32_t owner_id,
+                                      uint32_t block_bytes) {
+  if (ring->blocks != 0) remote_post(heap, ring);
+  ring->id = owner_id;
+  ring->room = HAK_RING_BYTES;
+  remote_put(heap, ring, block, block_bytes);
+}
+
+void hak_remote_free(hak_heap_t *heap, hak_block_t *block, uint32_t owner_id, uint32_t block_bytes) {
+  hak_ring_t *ring = &heap->ring[owner_id % HAK_RINGS];
+  if (HAK_UNLIKELY(ring->id != owner_id)) {
+    remote_put_first(heap, ring, block, owner_id, block_bytes);
+  } else {
+    remote_put(heap, ring, block, block_bytes);
+  }
 }
 
 void hak_remote_post_all(hak_heap_t *heap) {
