@@ -42,7 +42,7 @@
 
 /* A thread's list of free blocks of one slab class is bounded by both. Every block in it keeps a slab from being empty,
  * so an idle list is given back (docs/decisions/bins.md). */
-#define HAK_BIN_BYTES_MAX (32 * HAK_KIB)
+#define HAK_BIN_BYTES_MAX (128 * HAK_KIB)
 #define HAK_BIN_BLOCKS_MAX 256u
 #define HAK_BIN_BLOCKS_MIN 8u
 
