@@ -4,7 +4,8 @@
  *     own block of a slab   pushed to the thread's bin
  *       free_overflow       the bin is full: to its slab's list
  *     block of a pool span  pushed to the thread's magazine
- *     free_other            everything else: other heaps' blocks, ACE, full magazines, mmap, NULL, what is no block
+ *     free_remote           a block of another heap's slab: into a ring
+ *     free_other            everything else: ACE, full magazines, mmap, NULL, what is no block
  *   hak_free_sized          pool sizes: to the magazine, without a look at any metadata
  */
 #include "api/aligned.h"

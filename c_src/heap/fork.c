@@ -10,11 +10,11 @@
 #include "os/os.h"
 #include "tier/mmap.h"
 
-/* Taken in this order; no other path takes two of them, or one of them in a guard but the segment lock, which comes
- * after the guards. */
 static bool fork_heaps_are_still; /* between prepare and the other two, under the registry lock */
 static hak_heap_t *fork_mine;     /* the heap of the forking thread when it began; the same */
 
+/* Locks and guards are taken in this order. No other path takes two locks, or one inside of a guard but the segment lock,
+ * which comes after the guards. */
 static void fork_prepare(void) {
   (void)hak_heap_get(); /* a handler of others that allocates between ours must not adopt a heap that we claim */
   hak_lock(&hak_registry_lock); /* no heap is made from here on, except by this thread */
