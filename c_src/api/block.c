@@ -8,7 +8,7 @@
 
 static hak_block_info_t block_bad(const char *what) { return (hak_block_info_t){0, HAK_TIER_NONE, what}; }
 
-static hak_block_info_t block_in_slab(const void *p, uint32_t tag) {
+static hak_block_info_t block_in_slab(const void *p, hak_tag_t tag) {
   const hak_slab_class_t *info = &hak_slab_classes[hak_tag_class(tag)];
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
   if (!hak_slab_block_begins(info, offset)) {
@@ -21,7 +21,7 @@ static hak_block_info_t block_in_slab(const void *p, uint32_t tag) {
   return (hak_block_info_t){info->block_bytes, tier, NULL};
 }
 
-static hak_block_info_t block_in_span(const void *p, uint32_t tag) {
+static hak_block_info_t block_in_span(const void *p, hak_tag_t tag) {
   const hak_span_class_t *info = &hak_span_classes[hak_tag_class(tag)];
   int number = hak_span_block_number(p, tag);
   if (number < 0) return block_bad(HAK_BAD_INTERIOR);
@@ -33,7 +33,7 @@ static hak_block_info_t block_in_span(const void *p, uint32_t tag) {
 }
 
 hak_block_info_t hak_block_find(const void *p) {
-  uint32_t tag = hak_tagmap_get_mt(p);
+  hak_tag_t tag = hak_tagmap_get_mt(p);
   if (hak_tag_is_slab(tag)) return block_in_slab(p, tag);
   if (hak_tag_is_span(tag)) return block_in_span(p, tag);
   size_t bytes = hak_mmap_bytes_mt(p);

@@ -22,6 +22,9 @@
 #include "tier/mmap.h"
 #include "tier/pool.h"
 
+/* The bins from this offset on hold blocks of other heaps too. */
+#define FREE_TRAVELS (HAK_TRAVEL_MIN / HAK_GRAIN * HAK_BIN_SCALE) /* 16-byte steps up to there */
+
 /* The rare ends of free_overflow, out of line and jumped to, so that it needs no stack frame. */
 HAK_SLOW_STATIC void free_overflow_wait(hak_heap_t *heap, hak_block_t *block) {
   hak_guard_wait(heap);
@@ -38,7 +41,7 @@ HAK_SLOW_STATIC void free_overflow_turned(hak_heap_t *heap, hak_slab_t *slab) {
 static __attribute__((noinline)) void free_overflow(hak_block_t *block, size_t offset) {
   hak_tls_bin(offset)->room++;
   block->key = hak_freed_key(block);
-  hak_heap_t *heap = ((hak_tls_t HAK_TLS *)hak_tls_place())->heap;
+  hak_heap_t *heap = hak_tls_mine()->heap;
   if (HAK_UNLIKELY(!hak_guard_try_enter(heap))) {
     free_overflow_wait(heap, block);
     return;
@@ -51,17 +54,17 @@ static __attribute__((noinline)) void free_overflow(hak_block_t *block, size_t o
   hak_guard_leave(heap);
 }
 
-static void free_to_heap(hak_block_t *block, uint32_t owner, size_t bytes) {
+static void free_to_heap(hak_block_t *block, hak_tag_t tag) {
   block->key = hak_freed_key(block);
   hak_heap_t *heap = hak_heap_get();
   if (HAK_UNLIKELY(heap == NULL)) {
-    hak_remote_post_one_mt(block, owner);
-  } else if (heap->id == owner) { /* only now did this thread get the heap, whose blocks those are */
+    hak_remote_post_one_mt(block, hak_tag_heap_id(tag));
+  } else if (heap->id == hak_tag_heap_id(tag)) { /* only now did this thread get the heap, whose blocks those are */
     hak_guard_enter(heap);
     hak_slab_give(heap, block);
     hak_guard_leave(heap);
   } else {
-    hak_remote_free(heap, block, owner, (uint32_t)bytes);
+    hak_remote_free(heap, block, tag);
   }
 }
 
@@ -97,11 +100,11 @@ static bool free_is_cached(const void *p, unsigned class_number) {
 static __attribute__((noinline)) void free_other(void *p, const char *function) {
   if (p == NULL) return;
   hak_block_info_t info = hak_block_check(p, function);
-  uint32_t tag = hak_tagmap_get_mt(p);
+  hak_tag_t tag = hak_tagmap_get_mt(p);
   if (info.tier == HAK_TIER_MMAP) {
     if (!hak_mmap_free_mt(p)) hak_fatal(function, HAK_BAD_DOUBLE_FREE, p); /* another thread frees it this moment */
   } else if (hak_tag_is_slab(tag)) {
-    free_to_heap(p, hak_tag_heap_id(tag), info.bytes);
+    free_to_heap(p, tag);
   } else {
     if (HAK_UNLIKELY(free_is_cached(p, hak_tag_class(tag)))) hak_fatal(function, HAK_BAD_DOUBLE_FREE, p);
     ((hak_block_t *)p)->key = hak_freed_key(p);
@@ -109,43 +112,58 @@ static __attribute__((noinline)) void free_other(void *p, const char *function) 
   }
 }
 
-/* A block of another heap's slab, by its tag in the map's first level. */
-static __attribute__((noinline)) void free_remote(void *p, uint32_t tag, const char *function) {
-  const hak_slab_class_t *info = &hak_slab_classes[hak_tag_class(tag)];
-  hak_block_t *block = p;
-  uintptr_t key = hak_freed_key(block);
-  hak_heap_t *heap = hak_tls.heap;
+/* Whether p is where a block of the bin's class would begin, and that block is not free. A bin of a thread without a heap
+ * takes every address for one, but has no room. */
+HAK_FAST bool free_is_block(const void *p, const hak_bin_t HAK_TLS *bin) {
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
-  if (HAK_UNLIKELY(heap == NULL) || HAK_UNLIKELY(!hak_slab_block_begins(info, offset)) ||
-      HAK_UNLIKELY(block->key == key)) {
+  return HAK_LIKELY(offset * bin->magic < HAK_SLAB_MAGIC_END) &&
+         HAK_LIKELY(((const hak_block_t *)p)->key != hak_freed_key(p));
+}
+
+HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
+  block->next = bin->head;
+  block->key = hak_freed_key(block);
+  bin->head = block;
+}
+
+/* Of no heap's pool span and not of this thread's heap: a block of another heap's slab, most likely. */
+static __attribute__((noinline)) void free_foreign(void *p, hak_tag_t tag, const char *function) {
+  size_t offset = (uint32_t)tag;
+  hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
+  bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have passed for some of the tag's */
+  if (HAK_UNLIKELY(offset >= HAK_TAG_OWN_END) || HAK_UNLIKELY(!hak_tag_is_slab(tag)) || HAK_UNLIKELY(!is_address) ||
+      HAK_UNLIKELY(!free_is_block(p, bin))) {
     free_other(p, function);
     return;
   }
-  block->key = key;
-  hak_remote_free(heap, block, hak_tag_heap_id(tag), info->block_bytes);
-}
-
-/* Not of this thread's heap: a block of a pool span goes into the magazine if there is room. `tag` is the disagreement of
- * address and entry: a rotated tag if the map's first level knows the slice. */
-HAK_FAST void free_elsewhere(void *p, uint64_t tag, const char *function) {
-  bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have passed for some of the tag's */
-  if (HAK_UNLIKELY((tag & ~(HAK_TAG_POOL_CLASS | HAK_TAG_POOL_BACK)) != HAK_TAG_POOL) || HAK_UNLIKELY(!is_address)) {
-    uint64_t straight = hak_tag_rotate_left(tag);
-    if (is_address && straight - 1 < HAK_TAG_SPAN - 1) {
-      free_remote(p, (uint32_t)straight, function);
-    } else {
-      free_other(p, function);
-    }
+  if (offset >= FREE_TRAVELS && bin->room > 0) {
+    bin->room--;
+    free_to_bin(p, bin);
     return;
   }
-  size_t class_offset = tag & HAK_TAG_POOL_CLASS;
+  hak_heap_t *heap = hak_tls_mine()->heap;
+  if (HAK_UNLIKELY(heap == NULL)) {
+    free_other(p, function);
+    return;
+  }
+  ((hak_block_t *)p)->key = hak_freed_key(p);
+  hak_remote_free(heap, p, tag);
+}
+
+/* Not of this thread's heap: a block of a pool span goes into the magazine if there is room. `tag` is right if the map's
+ * first level knows the slice. */
+HAK_FAST void free_elsewhere(void *p, hak_tag_t tag, const char *function) {
+  if (HAK_UNLIKELY(tag >> (HAK_TAG_BACK_SHIFT + 6) != HAK_TAG_POOL >> (HAK_TAG_BACK_SHIFT + 6))) {
+    free_foreign(p, tag, function);
+    return;
+  }
+  size_t class_offset = tag & HAK_TAG_CLASS_MASK;
   const hak_span_class_t *info = &hak_span_classes[class_offset / HAK_BIN_SCALE];
-  uint64_t offset = ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) | (tag & HAK_TAG_POOL_BACK) >> (48 - HAK_SLICE_SHIFT);
+  uint64_t offset = ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) | (uint64_t)hak_tag_back(tag) << HAK_SLICE_SHIFT;
   hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(HAK_SLAB_CLASSES * HAK_BIN_SCALE + class_offset);
   hak_block_t *block = p;
-  uintptr_t key = hak_freed_key(block);
   uint32_t count = magazine->count;
-  if (HAK_UNLIKELY(hak_span_block_at(info, offset) < 0) || HAK_UNLIKELY(block->key == key) ||
+  if (HAK_UNLIKELY(!hak_span_block_begins(info, offset)) || HAK_UNLIKELY(block->key == hak_freed_key(block)) ||
       HAK_UNLIKELY(count == magazine->capacity)) {
     free_other(p, function);
     return;
@@ -159,30 +177,25 @@ HAK_FAST void free_elsewhere(void *p, uint64_t tag, const char *function) {
   }
   *slot = (uintptr_t)p;
   magazine->count = count + 1;
-  block->key = key;
+  block->key = hak_freed_key(block);
 }
 
 HAK_FAST void free_from(void *p, const char *function) {
-  uint64_t own = hak_tagmap_own(p, hak_tls_self());
+  uint64_t own = hak_tls_xor_self(hak_tagmap_first(p));
   if (HAK_UNLIKELY(own >= HAK_TAG_OWN_END)) {
-    free_elsewhere(p, own ^ hak_tls_self(), function);
+    free_elsewhere(p, hak_tls_xor_self(own), function);
     return;
   }
   hak_bin_t HAK_TLS *bin = hak_tls_bin(own);
-  hak_block_t *block = p;
-  uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
-  uintptr_t key = hak_freed_key(block);
-  if (HAK_UNLIKELY(offset * bin->magic >= bin->limit) || HAK_UNLIKELY(block->key == key)) {
+  if (HAK_UNLIKELY(!free_is_block(p, bin))) {
     free_other(p, function);
     return;
   }
-  if (HAK_UNLIKELY(--bin->room < 0)) {
-    free_overflow(block, own);
+  if (HAK_UNLIKELY(--*hak_tls_bin_room(own) < 0)) {
+    free_overflow(p, own);
     return;
   }
-  block->next = bin->head;
-  block->key = key;
-  bin->head = block;
+  free_to_bin(p, bin);
 }
 
 void hak_free(void *p) { free_from(p, "hak_free"); }

@@ -5,7 +5,16 @@
 
 #include <stdatomic.h>
 
+#include "base/attr.h"
+
 #define hak_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
+/* A relaxed load that the compiler may make part of another instruction, which it never does with an atomic one. It may
+ * also load twice, so this is for values that do not change while anybody with a right to them looks. */
+#if HAK_SANITIZED
+#define hak_load_foldable(p, type) hak_load_relaxed(p)
+#else
+#define hak_load_foldable(p, type) (*(const type *)(const void *)(p))
+#endif
 #define hak_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
 #define hak_load_seq(p) atomic_load_explicit((p), memory_order_seq_cst)
 #define hak_store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)

@@ -11,6 +11,18 @@
 #error "hakmem needs gcc or clang"
 #endif
 
+/* Whether a sanitizer watches memory accesses, which must then be as the language knows them. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define HAK_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define HAK_SANITIZED 1
+#endif
+#endif
+#ifndef HAK_SANITIZED
+#define HAK_SANITIZED 0
+#endif
+
 /* Visible across files of the library, not outside of it. */
 #define HAK_HIDDEN __attribute__((visibility("hidden")))
 #define HAK_FAST static inline __attribute__((always_inline))

@@ -46,6 +46,10 @@
 #define HAK_BIN_BLOCKS_MAX 256u
 #define HAK_BIN_BLOCKS_MIN 8u
 
+/* Blocks from this size on travel: freed by a thread that is not their owner, they stay in its bin if there is room. A
+ * smaller one shares its cache line with others of its slab, so it goes home. */
+#define HAK_TRAVEL_MIN ((size_t)64)
+
 /* A thread's magazine of one span class is bounded by both; ACE's by bytes alone, one block at least. */
 #define HAK_POOL_MAGAZINE_BYTES (256 * HAK_KIB)
 #define HAK_POOL_MAGAZINE_BLOCKS 32u

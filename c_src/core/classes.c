@@ -11,21 +11,22 @@
 
 #define ROOM_BY_BYTES(bytes) (HAK_BIN_BYTES_MAX / (bytes))
 #define ROOM(bytes)                                                          \
-  (int16_t)(ROOM_BY_BYTES(bytes) > HAK_BIN_BLOCKS_MAX   ? HAK_BIN_BLOCKS_MAX \
+  (int32_t)(ROOM_BY_BYTES(bytes) > HAK_BIN_BLOCKS_MAX   ? HAK_BIN_BLOCKS_MAX \
             : ROOM_BY_BYTES(bytes) < HAK_BIN_BLOCKS_MIN ? HAK_BIN_BLOCKS_MIN \
                                                         : ROOM_BY_BYTES(bytes))
 
-/* After Lemire, Kaser, Kurz, "Faster Remainder by Direct Computation" (2019). With magic = floor(2^32 / d) + 1 it is
- * magic * d = 2^32 + e for an e from 1 to d, so the k-th block, at offset k * d, gives k * e, and an offset r behind it
- * gives k * e + r * magic, which is more than that of any block (as offset and d are below 2^16 and 2^13 + 1). Hence the
- * last block's value plus 1 is a limit that also keeps out what is behind the last block; it is below 2^16. */
-#define MAGIC(bytes) (UINT64_C(0x100000000) / (bytes) + 1)
+/* What a block counts at least, so that a ring holds HAK_RING_BLOCKS of them. */
+#define RING_LEAST (HAK_RING_BYTES / HAK_RING_BLOCKS)
+
+/* After Lemire, Kaser, Kurz, "Faster Remainder by Direct Computation" (2019). With magic = ceil(2^32 / d) it is
+ * magic * d = 2^32 + e for an e from 0 to d - 1, so the k-th block, at offset k * d, gives k * e < k * d < 2^16, and an
+ * offset r behind it gives k * e + r * magic, which is at least 2^32 / d >= 2^19 and, for r < d, does not wrap round. */
+#define MAGIC(bytes) ((UINT64_C(0x100000000) + (bytes)-1) / (bytes))
 #define CAPACITY(bytes) (HAK_SLICE_BYTES / (bytes))
-#define LIMIT(bytes) ((CAPACITY(bytes) - 1) * (MAGIC(bytes) * (bytes)-UINT64_C(0x100000000)) + 1)
 #define SLAB(bytes)                                                                                 \
   {                                                                                                 \
-    .block_bytes = (bytes), .capacity = (uint32_t)CAPACITY(bytes), .magic = (uint32_t)MAGIC(bytes), \
-    .limit = (uint16_t)LIMIT(bytes), .bin_room = ROOM(bytes)                                        \
+    .block_bytes = (bytes), .capacity = (uint16_t)CAPACITY(bytes), .magic = (uint32_t)MAGIC(bytes), \
+    .ring_bytes = (bytes) < RING_LEAST ? RING_LEAST : (bytes), .bin_room = ROOM(bytes)              \
   }
 
 const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {
@@ -46,10 +47,14 @@ const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {
 #define SPAN_SLICES(kib) ((kib) <= 16 ? 8 : (kib) <= 256 ? 16 : ((kib) + 63) / 64)
 #define SPAN_FITTING(kib) (SPAN_SLICES(kib) * 64 / (kib))
 #define SPAN_BLOCKS(kib) (SPAN_FITTING(kib) > 64 ? 64 : SPAN_FITTING(kib))
-#define SPAN(kib)                                                                                     \
-  {                                                                                                   \
-    .block_bytes = (kib)*1024, .slices = SPAN_SLICES(kib), .blocks = SPAN_BLOCKS(kib),                \
-    .magic = UINT64_MAX / ((kib)*UINT64_C(1024)) + 1, .full = ~UINT64_C(0) >> (64 - SPAN_BLOCKS(kib)) \
+/* As for slabs, with 2^64; and the last block's value plus 1 is a limit that also keeps out what is behind that block. */
+#define SPAN_BYTES(kib) ((kib)*UINT64_C(1024))
+#define SPAN_MAGIC(kib) (UINT64_MAX / SPAN_BYTES(kib) + 1)
+#define SPAN(kib)                                                                                        \
+  {                                                                                                      \
+    .block_bytes = (uint32_t)SPAN_BYTES(kib), .slices = SPAN_SLICES(kib), .blocks = SPAN_BLOCKS(kib),    \
+    .magic = SPAN_MAGIC(kib), .limit = (SPAN_BLOCKS(kib) - 1) * (SPAN_MAGIC(kib) * SPAN_BYTES(kib)) + 1, \
+    .full = ~UINT64_C(0) >> (64 - SPAN_BLOCKS(kib))                                                      \
   }
 
 const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {

@@ -20,20 +20,21 @@
 
 typedef struct hak_slab_class {
   uint32_t block_bytes;
-  uint32_t capacity; /* blocks in a slab of one slice */
-  uint32_t magic;    /* an offset in the slab is the start of one of its `capacity` blocks if and only if */
-  uint16_t limit;    /* (uint32_t)(offset * magic) < limit */
-  int16_t bin_room;  /* free blocks a thread keeps in its bin before it gives them to their slabs */
+  uint16_t capacity;   /* blocks in a slab of one slice */
+  uint16_t ring_bytes; /* what a block counts in a ring of remote frees */
+  uint32_t magic;      /* an offset in the slab is a multiple of block_bytes if and only if
+                        (uint32_t)(offset * magic) < HAK_SLAB_MAGIC_END */
+  int32_t bin_room;    /* free blocks a thread keeps in its bin before it gives them to their slabs */
 } hak_slab_class_t;
 
 typedef struct hak_span_class {
   uint64_t magic; /* offset * magic: the upper 64 bits are the number of the block at that offset in the span, and it
-                      starts there if and only if the lower 64 bits are below magic */
-  uint64_t full;  /* the mask of all blocks */
+                      starts there if and only if the lower 64 bits are below `limit` */
+  uint64_t limit;
+  uint64_t full; /* the mask of all blocks */
   uint32_t block_bytes;
   uint16_t slices; /* of a span */
   uint16_t blocks; /* in a span, at most 64 */
-  uint64_t unused; /* 32 bytes in all: an index is two shifts, or one scaled address */
 } hak_span_class_t;
 
 HAK_HIDDEN extern const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES];
@@ -58,18 +59,24 @@ HAK_FAST unsigned hak_span_class_of(size_t size) {
   return (doubling - 13) * 8 + (unsigned)((size - 1) >> (doubling - 3)) % 8;
 }
 
+#define HAK_SLAB_MAGIC_END 0x10000u
+
 /* Whether a block of the class begins at an offset in its slab. */
 HAK_FAST bool hak_slab_block_begins(const hak_slab_class_t *info, uint32_t offset) {
+  return offset * info->magic < HAK_SLAB_MAGIC_END && offset < (uint32_t)info->capacity * info->block_bytes;
+}
+
+/* Whether a block of the class begins at an offset in its span. */
+HAK_FAST bool hak_span_block_begins(const hak_span_class_t *info, uint64_t offset) {
   return offset * info->magic < info->limit;
 }
 
 /* The number of the block of the class that begins at an offset in its span; -1 when none does. */
 HAK_FAST int hak_span_block_at(const hak_span_class_t *info, uint64_t offset) {
   __extension__ unsigned __int128 product = (unsigned __int128)offset * info->magic;
-  uint64_t number = (uint64_t)(product >> 64);
-  return (uint64_t)product < info->magic && number < info->blocks ? (int)number : -1;
+  return hak_span_block_begins(info, offset) ? (int)(uint64_t)(product >> 64) : -1;
 }
 
-_Static_assert(sizeof(hak_span_class_t) == 32, "see its last field");
+_Static_assert(sizeof(hak_span_class_t) == 32, "an index is two shifts, or one scaled address");
 
 #endif

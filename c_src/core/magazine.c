@@ -12,7 +12,8 @@ uintptr_t hak_magazine_take(hak_heap_t *heap, unsigned tier, unsigned class_numb
               hak_span_classes[class_number].block_bytes);
       return 0;
     }
-    hak_stats_refilled(heap, tier, got);
+    hak_stats_refilled(heap, tier);
+    hak_stats_served(heap, tier, got);
   }
   uintptr_t slot = magazine->slots[--magazine->count];
   if ((slot & HAK_SLOT_ZERO) == 0) ((hak_block_t *)slot)->key = 0; /* the mark of a free block; see hak_freed_key */

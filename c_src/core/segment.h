@@ -51,7 +51,7 @@ HAK_FAST unsigned hak_slice_of(const void *p) { return (unsigned)((uintptr_t)p >
 HAK_FAST hak_cell_t *hak_cell_of(const void *p) { return &hak_segment_of(p)->cell[hak_slice_of(p)]; }
 
 /* The cell of the span that p is in, by the tag of p's slice. */
-HAK_FAST hak_cell_t *hak_cell_of_span(const void *p, uint32_t tag) {
+HAK_FAST hak_cell_t *hak_cell_of_span(const void *p, hak_tag_t tag) {
   return &hak_segment_of(p)->cell[hak_slice_of(p) - hak_tag_back(tag)];
 }
 

@@ -61,10 +61,11 @@ static void slab_release(hak_slab_t *slab) {
   hak_purge_bound_mt();
 }
 
+static unsigned slab_tier(unsigned class_number) { return class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID; }
+
 /* Counts what came back to the slab, when its list is taken or the slab is empty: not block by block. */
 static void slab_count_returned(hak_heap_t *heap, const hak_slab_t *slab) {
-  unsigned tier = slab->class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID;
-  hak_stats_returned(heap, tier, slab->free_blocks);
+  hak_stats_returned(heap, slab_tier(slab->class_number), slab->free_blocks);
 }
 
 HAK_SLOW_STATIC void slab_became_empty(hak_heap_t *heap, hak_slab_t *slab) {
@@ -100,8 +101,9 @@ static hak_block_t *slab_take_list(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t
   const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
   hak_block_t *block = slab->free;
   bin->head = block->next;
-  bin->room = (int16_t)(info->bin_room - slab->free_blocks + 1);
+  bin->room = info->bin_room - slab->free_blocks + 1;
   slab_count_returned(heap, slab);
+  hak_stats_served(heap, slab_tier(slab->class_number), slab->free_blocks);
   slab->free = NULL;
   slab->free_blocks = 0;
   slab_unlist(heap, slab);
@@ -125,18 +127,32 @@ static hak_block_t *slab_carve(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t *bi
     next = block;
   }
   bin->head = next;
-  bin->room = (int16_t)(info->bin_room - (int)blocks + 1);
+  bin->room = info->bin_room - (int32_t)blocks + 1;
+  hak_stats_served(heap, slab_tier(slab->class_number), blocks);
   slab->carved = (uint16_t)(slab->carved + blocks);
-  hak_store_relaxed(&slab->frontier, first + (size_t)blocks * info->block_bytes);
-  if (slab->carved == info->capacity) slab_unlist(heap, slab);
+  char *end = first + (size_t)blocks * info->block_bytes;
+  hak_store_relaxed(&slab->frontier, end);
+  if (slab->carved == info->capacity) {
+    slab_unlist(heap, slab);
+    /* Behind the last block an address may pass for a block's start. The key there has a free of it looked at closely. */
+    if (end != slab->base + HAK_SLICE_BYTES) ((hak_block_t *)(void *)end)->key = hak_freed_key(end);
+  }
   return (hak_block_t *)(void *)first;
+}
+
+static hak_block_t *slab_pop(hak_bin_t *bin) {
+  hak_block_t *block = bin->head;
+  bin->head = block->next;
+  bin->room++;
+  return block;
 }
 
 /* Fills the empty bin and returns one block besides. */
 static hak_block_t *slab_refill(hak_heap_t *heap, unsigned class_number, hak_bin_t *bin) {
   hak_slab_t *slab = heap->slabs[class_number];
   if (slab == NULL || slab->free == NULL) {
-    hak_remote_drain(heap, HAK_DRAIN_BLOCKS);
+    hak_remote_drain(heap, heap->tls, HAK_DRAIN_BLOCKS);
+    if (bin->head != NULL) return slab_pop(bin);
     slab = heap->slabs[class_number];
   }
   if (slab != NULL && slab->free != NULL) return slab_take_list(heap, slab, bin);
@@ -144,33 +160,38 @@ static hak_block_t *slab_refill(hak_heap_t *heap, unsigned class_number, hak_bin
   return slab == NULL ? NULL : slab_carve(heap, slab, bin);
 }
 
-hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned tier, unsigned class_number) {
+hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned class_number) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
-  hak_block_t *block = bin->head;
-  if (block != NULL) {
-    bin->head = block->next;
-    bin->room++;
+  hak_block_t *block;
+  if (bin->head != NULL) {
+    block = slab_pop(bin);
   } else {
     hak_guard_enter(heap);
     block = slab_refill(heap, class_number, bin);
     hak_guard_leave(heap);
     if (block == NULL) return NULL;
-    hak_stats_refilled(heap, tier, (uint64_t)hak_slab_classes[class_number].bin_room - (uint64_t)bin->room + 1);
+    hak_stats_refilled(heap, slab_tier(class_number));
   }
   block->key = 0;
   return block;
 }
 
-void hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number) {
+hak_block_t *hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number, hak_block_t *others) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
   hak_block_t *block = bin->head;
   bin->head = NULL;
   bin->room = hak_slab_classes[class_number].bin_room;
   while (block != NULL) {
     hak_block_t *next = block->next;
-    hak_slab_give(heap, block);
+    if (hak_tag_heap_id(hak_tagmap_get_mt(block)) == heap->id) {
+      hak_slab_give(heap, block);
+    } else {
+      block->next = others;
+      others = block;
+    }
     block = next;
   }
+  return others;
 }
 
 bool hak_slab_is_valid(const hak_heap_t *heap, unsigned class_number) {

@@ -14,8 +14,8 @@
 #include "core/segment.h"
 
 /* A block of the class from the calling thread's bin, filled first when it is empty; NULL when there is no memory.
- * `tier` is counted. Enters the guard. */
-HAK_HIDDEN hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned tier, unsigned class_number);
+ * Enters the guard. */
+HAK_HIDDEN hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned class_number);
 
 /* A slab whose free list has just become its first block or all of its blocks: an empty slab is kept as spare or released,
  * another goes to the front of the ring. */
@@ -38,8 +38,9 @@ HAK_FAST void hak_slab_give(hak_heap_t *heap, hak_block_t *block) {
   if (hak_slab_push(slab, block)) hak_slab_turned(heap, slab);
 }
 
-/* Gives all blocks of the attached thread's bin to their slabs. */
-HAK_HIDDEN void hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number);
+/* Gives all blocks of the attached thread's bin to their slabs, but for those of other heaps, which it links in front of
+ * the chain `others` and returns. */
+HAK_HIDDEN hak_block_t *hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number, hak_block_t *others);
 
 /* Releases the spare slab, if any. */
 HAK_HIDDEN void hak_slab_release_spare(hak_heap_t *heap);

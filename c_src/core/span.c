@@ -148,7 +148,7 @@ uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays
   uint32_t strayed = 0;
   for (uint32_t i = 0; i < blocks; i++) {
     char *block = (char *)(magazine->slots[i] & ~HAK_SLOT_ZERO);
-    uint32_t tag = hak_tagmap_get_mt(block);
+    hak_tag_t tag = hak_tagmap_get_mt(block);
     int number = hak_tag_is_span(tag) ? hak_span_block_number(block, tag) : -1;
     if (HAK_UNLIKELY(number < 0)) {
       strays[strayed++] = block;

@@ -13,27 +13,29 @@ static _Atomic(_Atomic uint64_t *) tagmap_xsecond;
 
 static uint64_t tagmap_slice(const void *p) { return (uintptr_t)p >> HAK_SLICE_SHIFT; }
 
-static uint64_t tagmap_entry(uint64_t slice, uint32_t tag) { return hak_tag_rotate_right(slice << 32 | tag); }
-
-/* The tag in a place if it is about the slice, else more than 32 bits. */
-static uint64_t tagmap_look(_Atomic uint64_t *place, uint64_t slice) {
-  return hak_tag_rotate_left(hak_load_relaxed(place)) ^ slice << 32;
+/* The tag in a place if it is about the slice, else TAGMAP_OTHER. */
+#define TAGMAP_OTHER UINT64_MAX
+static hak_tag_t tagmap_look(_Atomic uint64_t *place, uint64_t slice) {
+  uint64_t entry = hak_load_relaxed(place);
+  hak_tag_t tag = entry ^ slice;
+  bool is_tag = entry != 0 && ((uint32_t)tag & ~(HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK)) == 0;
+  return is_tag ? tag : TAGMAP_OTHER;
 }
 
 /* The place of a slice, or the place where it would be: the first level's if the slice is there. */
 static _Atomic uint64_t *tagmap_place(uint64_t slice) {
   _Atomic uint64_t *first = &hak_tagmap[slice & TAGMAP_MASK];
-  if (tagmap_look(first, slice) >> 32 == 0) return first;
+  if (tagmap_look(first, slice) != TAGMAP_OTHER) return first;
   _Atomic uint64_t *second = hak_load_acquire(&tagmap_xsecond);
   return second == NULL ? NULL : &second[slice & TAGMAP2_MASK];
 }
 
-uint32_t hak_tagmap_get_mt(const void *p) {
+hak_tag_t hak_tagmap_get_mt(const void *p) {
   uint64_t slice = tagmap_slice(p);
+  if (slice >> 32 != 0) return 0; /* beyond 48 bits of address */
   _Atomic uint64_t *place = tagmap_place(slice);
-  if (place == NULL || slice >> 32 != 0) return 0;
-  uint64_t tag = tagmap_look(place, slice);
-  return tag >> 32 == 0 ? (uint32_t)tag : 0;
+  hak_tag_t tag = place == NULL ? TAGMAP_OTHER : tagmap_look(place, slice);
+  return tag == TAGMAP_OTHER ? 0 : tag;
 }
 
 /* Whether all the slices' places in a table are free; if so, claims them with the tag 0. */
@@ -42,14 +44,14 @@ static bool tagmap_claim(_Atomic uint64_t *table, uint64_t mask, uint64_t first_
     if (hak_load_relaxed(&table[(first_slice + i) & mask]) != 0) return false;
   }
   for (unsigned i = 0; i < slices; i++) {
-    hak_store_relaxed(&table[(first_slice + i) & mask], tagmap_entry(first_slice + i, 0));
+    hak_store_relaxed(&table[(first_slice + i) & mask], first_slice + i);
   }
   return true;
 }
 
 bool hak_tagmap_reserve_locked(const void *base, unsigned slices) {
   uint64_t slice = tagmap_slice(base);
-  if (slice >> 32 != 0) return false; /* beyond 48 bits of address */
+  if (slice >> 32 != 0) return false;
   if (tagmap_claim(hak_tagmap, TAGMAP_MASK, slice, slices)) return true;
   _Atomic uint64_t *second = hak_load_relaxed(&tagmap_xsecond);
   if (second == NULL) {
@@ -60,11 +62,11 @@ bool hak_tagmap_reserve_locked(const void *base, unsigned slices) {
   return tagmap_claim(second, TAGMAP2_MASK, slice, slices);
 }
 
-void hak_tagmap_set(const void *slice_base, uint32_t tag) {
+void hak_tagmap_set(const void *slice_base, hak_tag_t tag) {
   uint64_t slice = tagmap_slice(slice_base);
   _Atomic uint64_t *place = tagmap_place(slice);
   hak_check(place != NULL);
-  hak_store_relaxed(place, tagmap_entry(slice, tag));
+  hak_store_relaxed(place, slice ^ tag);
 }
 
 void hak_tagmap_forget_mt(const void *base, unsigned slices) {

@@ -4,7 +4,8 @@
  *   slice     64 KiB, the unit in which segments are handed out
  *   slab      a slice cut into blocks of one slab class, owned by one heap (tiny and mid)
  *   span      a run of slices cut into at most 64 blocks of one span class, owned by nobody (pool and ACE)
- *   bin       a thread's list of free blocks of one slab class, linked through the blocks
+ *   bin       a thread's list of free blocks of one slab class, linked through the blocks; from 64 bytes on, blocks of
+ *             other heaps among them, which travel
  *   magazine  a thread's array of free blocks of one span class, out of band
  *   heap      what a thread owns: slabs, magazines' arrays, rings, inbox; outlives the thread parked and is adopted
  *   ring      blocks of one other heap that this thread freed and has not posted yet
@@ -23,6 +24,9 @@
 
 typedef struct hak_heap hak_heap_t;
 
+/* What the tag map says about a slice (core/tagmap.h). */
+typedef uint64_t hak_tag_t;
+
 /* A free block of a slab. Owner: whoever's list it is in. */
 typedef struct hak_block {
   struct hak_block *next;
@@ -35,12 +39,11 @@ typedef struct hak_block {
 HAK_FAST uintptr_t hak_freed_key(const void *block) { return (uintptr_t)block + 0x5bd1e995u; }
 
 /* Owner: the thread. Invariant: room <= bin_room of the class, and length of the list == bin_room - room.
- * All zero, as the thread starts: an empty list (so malloc takes its slow path) with limit 0 (so free does). */
+ * Zero, as the thread starts: an empty list without room, so that malloc and free take their slow paths. */
 typedef struct hak_bin {
   hak_block_t *head;
-  uint32_t magic; /* of hak_slab_class_t, as `limit`; here so that a free needs no second table */
-  uint16_t limit;
-  int16_t room; /* how many more blocks may be pushed; negative after taking a long list from a slab */
+  uint32_t magic; /* of hak_slab_class_t; here so that a free needs no second table */
+  int32_t room;   /* how many more blocks may be pushed; negative after taking a long list from a slab */
 } hak_bin_t;
 
 /* Owner: the thread. Invariant: slots[0 .. count) are free blocks, nothing else refers to them; count <= capacity.
@@ -56,7 +59,7 @@ typedef struct hak_magazine {
 typedef struct hak_tls {
   hak_bin_t bin[HAK_SLAB_CLASSES];
   hak_magazine_t pool[HAK_POOL_CLASSES]; /* right behind the bins: hak_bin_by_128 */
-  uint64_t self;                         /* hak_tag_self of its heap; 0 without one, which no slab has */
+  hak_tag_t self;                        /* hak_tag_self of its heap; HAK_TAG_NOBODY without one */
   hak_heap_t *heap;
   bool exited; /* its heap was parked at the thread's end: what still comes borrows one for each call */
 } hak_tls_t;
@@ -117,11 +120,12 @@ typedef struct hak_segment {
 
 _Static_assert(sizeof(hak_segment_t) <= HAK_SEGMENT_COLOUR_BYTES, "a segment's metadata fits its place in slice 0");
 
-/* Owner: the thread. Blocks first .. last are linked, `blocks` of them, all of heap `id`. */
+/* Owner: the thread. Blocks first .. last are linked, all of heap `id`; an empty ring is all zero. */
 typedef struct hak_ring {
-  hak_block_t *first, *last;
-  uint32_t id, blocks;
-  int32_t room; /* in bytes, counting a block as HAK_RING_BYTES / HAK_RING_BLOCKS at least; posted when it is used up */
+  _Alignas(32) hak_block_t *first; /* so that an index is a shift */
+  hak_block_t *last;
+  uint32_t id;
+  int32_t room; /* in bytes, by the classes' ring_bytes; posted when below zero */
 } hak_ring_t;
 
 /* Written by the owner with hak_count, read by anybody. The order is that of the table in core/stats.h. */
@@ -136,6 +140,8 @@ enum { HAK_HEAP_ACTIVE, HAK_HEAP_PARKED };
 /* Owner: the thread it is attached to. `pending`, `spare`, `slabs` and the slabs themselves: that thread or a claimer,
  * between the steps of the guard (core/guard.h). */
 struct hak_heap {
+  hak_ring_t ring[HAK_RINGS];
+
   /* A line of its own: written by every thread that posts, read by the owner when it runs out of blocks. */
   HAK_LINE_ALIGNED _Atomic uint64_t xinbox; /* posts since it was last taken << 48 | address of the first block */
 
@@ -146,13 +152,12 @@ struct hak_heap {
   HAK_LINE_ALIGNED _Atomic bool xbusy; /* and whether the owner is */
   uint32_t id;                         /* constant */
   uint64_t ticked_ms;                  /* when idle bins were last looked for */
-  int16_t room_then[HAK_SLAB_CLASSES]; /* of the thread's bins, at that moment */
+  int32_t room_then[HAK_SLAB_CLASSES]; /* of the thread's bins, at that moment */
   uint32_t slow_calls;                 /* for what is to happen every so many slow paths */
   hak_tls_t *tls;                      /* of the thread it is attached to; NULL while parked */
   hak_block_t *pending;                /* taken from the inbox and not yet given to the slabs */
   hak_slab_t *spare;                   /* an empty slab kept for the next class that wants one */
   hak_slab_t *slabs[HAK_SLAB_CLASSES]; /* slabs with free or uncarved blocks; the first is carved */
-  hak_ring_t ring[HAK_RINGS];
   hak_tier_counters_t tier[HAK_TIERS];
   _Atomic uint64_t remote_posts, remote_blocks;
   uint32_t span_hint[HAK_SPAN_CLASSES]; /* segment where this heap last found blocks of the class */

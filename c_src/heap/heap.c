@@ -19,7 +19,7 @@
 
 #define HEAP_TICK_CALLS 64u
 
-_Thread_local hak_tls_t hak_tls;
+_Thread_local hak_tls_t hak_tls = {.self = HAK_TAG_NOBODY};
 
 static _Atomic bool heap_xprocess_started;
 
@@ -47,7 +47,7 @@ static void heap_attach(hak_heap_t *heap) {
   heap->tls = tls;
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
     const hak_slab_class_t *info = &hak_slab_classes[c];
-    tls->bin[c] = (hak_bin_t){.magic = info->magic, .limit = info->limit, .room = info->bin_room};
+    tls->bin[c] = (hak_bin_t){.magic = info->magic, .room = info->bin_room};
   }
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
     uint32_t capacity =
@@ -66,7 +66,7 @@ static void heap_attach(hak_heap_t *heap) {
 /* Disconnects the calling thread from its heap, which is then anybody's. */
 static void heap_detach(hak_heap_t *heap) {
   hak_heap_flush(heap);
-  hak_tls = (hak_tls_t){.exited = true};
+  hak_tls = (hak_tls_t){.self = HAK_TAG_NOBODY, .exited = true};
   heap->tls = NULL;
   hak_registry_park_mt(heap);
   hak_remote_help_parked_mt(heap); /* what was posted after the flush and before it was seen to be parked */
@@ -110,19 +110,21 @@ static void heap_flush_idle_bins(hak_heap_t *heap) {
   uint64_t now = hak_os_now_ms();
   if ((int64_t)(now - heap->ticked_ms) < hak_options.purge_delay_ms / 4) return;
   heap->ticked_ms = now;
+  hak_block_t *others = NULL;
   hak_guard_enter(heap);
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
     const hak_bin_t *bin = &heap->tls->bin[c];
-    if (bin->room == heap->room_then[c] && bin->head != NULL) hak_slab_flush_bin(heap, c);
+    if (bin->room == heap->room_then[c] && bin->head != NULL) others = hak_slab_flush_bin(heap, c, others);
     heap->room_then[c] = bin->room;
   }
   hak_guard_leave(heap);
+  hak_remote_free_chain(heap, others);
 }
 
 void hak_heap_tick(hak_heap_t *heap) {
   if (HAK_LIKELY(++heap->slow_calls % HEAP_TICK_CALLS != 0)) return;
-  hak_remote_post_all(heap);
   heap_flush_idle_bins(heap);
+  hak_remote_post_all(heap);
   hak_purge_old_mt();
 }
 
@@ -140,12 +142,14 @@ static void heap_flush_magazine(hak_heap_t *heap, unsigned tier, hak_magazine_t 
 }
 
 void hak_heap_flush(hak_heap_t *heap) {
-  hak_remote_post_all(heap);
+  hak_block_t *others = NULL;
   hak_guard_enter(heap);
-  hak_remote_drain(heap, UINT32_MAX);
-  for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) hak_slab_flush_bin(heap, c);
+  hak_remote_drain(heap, NULL, UINT32_MAX);
+  for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) others = hak_slab_flush_bin(heap, c, others);
   hak_slab_release_spare(heap);
   hak_guard_leave(heap);
+  hak_remote_free_chain(heap, others);
+  hak_remote_post_all(heap);
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_POOL, &heap->tls->pool[c]);
   for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_ACE, &heap->ace[c]);
 }
@@ -155,7 +159,7 @@ void hak_heap_collect_others_mt(void) {
   for (uint32_t id = 1; id <= count; id++) {
     hak_heap_t *heap = hak_registry_heap(id);
     if (heap == hak_tls.heap || !hak_guard_claim_mt(heap)) continue;
-    hak_remote_drain(heap, UINT32_MAX);
+    hak_remote_drain(heap, NULL, UINT32_MAX);
     hak_slab_release_spare(heap);
     hak_guard_release_mt(heap);
   }

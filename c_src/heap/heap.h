@@ -10,9 +10,9 @@ HAK_HIDDEN extern _Thread_local hak_tls_t hak_tls __attribute__((tls_model("init
 /* Where the hits find the thread's part: HAK_TLS is an address space of its own on x86-64, the segment that fs points to,
  * so that a bin is reached in one addressing mode: its offset, and that of hak_tls in the segment. The compiler cannot
  * know that hak_tls is there too, so a function that uses the one does not use the other. */
-#if defined(__x86_64__) && defined(__SEG_FS) && !defined(__STRICT_ANSI__) && !defined(__SANITIZE_THREAD__) && \
-    !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__SEG_FS) && !defined(__STRICT_ANSI__) && !HAK_SANITIZED
 #define HAK_TLS __seg_fs
+#define HAK_TLS_IN_SEGMENT
 HAK_FAST uintptr_t hak_tls_place(void) {
   uintptr_t place;
   __asm__("movq hak_tls@gottpoff(%%rip), %0" : "=r"(place)); /* a constant in an executable: the linker sees to it */
@@ -23,11 +23,30 @@ HAK_FAST uintptr_t hak_tls_place(void) {
 HAK_FAST uintptr_t hak_tls_place(void) { return (uintptr_t)&hak_tls; }
 #endif
 
-HAK_FAST hak_bin_t HAK_TLS *hak_tls_bin(size_t offset) { return (hak_bin_t HAK_TLS *)(hak_tls_place() + offset); }
-HAK_FAST hak_magazine_t HAK_TLS *hak_tls_magazine(size_t offset) {
-  return (hak_magazine_t HAK_TLS *)(hak_tls_place() + offset);
+HAK_FAST hak_tls_t HAK_TLS *hak_tls_mine(void) { return (hak_tls_t HAK_TLS *)hak_tls_place(); }
+
+/* HAK_TLS_AT: a place in hak_tls by its offset. Code that can only ever be in an executable has the offset of hak_tls in
+ * the segment as a constant, which is part of an address then. */
+#if defined(HAK_TLS_IN_SEGMENT) && !defined(__PIC__) && !defined(__clang__)
+extern char __seg_fs hak_tls_in_segment[] __asm__("hak_tls@tpoff");
+extern char __seg_fs hak_tls_rooms[] __asm__("hak_tls@tpoff+12"); /* else gcc has one more address in a register */
+_Static_assert(offsetof(hak_bin_t, room) == 12, "see the line above");
+#define HAK_TLS_ROOM_AT(offset) ((void HAK_TLS *)(hak_tls_rooms + (offset)))
+#define HAK_TLS_AT(offset) ((void HAK_TLS *)(hak_tls_in_segment + (offset)))
+HAK_FAST uint64_t hak_tls_xor_self(uint64_t x) {
+  __asm__("xorq %%fs:hak_tls@tpoff+%c1, %0" : "+r"(x) : "i"(offsetof(hak_tls_t, self)));
+  return x;
 }
-HAK_FAST uint64_t hak_tls_self(void) { return ((hak_tls_t HAK_TLS *)hak_tls_place())->self; }
+#else
+#define HAK_TLS_AT(offset) ((void HAK_TLS *)(hak_tls_place() + (offset)))
+#define HAK_TLS_ROOM_AT(offset) HAK_TLS_AT((offset) + offsetof(hak_bin_t, room))
+HAK_FAST uint64_t hak_tls_xor_self(uint64_t x) { return x ^ hak_tls_mine()->self; }
+#endif
+
+/* The bin, its room, and the magazine at an offset in hak_tls. */
+HAK_FAST hak_bin_t HAK_TLS *hak_tls_bin(size_t offset) { return HAK_TLS_AT(offset); }
+HAK_FAST int32_t HAK_TLS *hak_tls_bin_room(size_t offset) { return HAK_TLS_ROOM_AT(offset); }
+HAK_FAST hak_magazine_t HAK_TLS *hak_tls_magazine(size_t offset) { return HAK_TLS_AT(offset); }
 
 /* The calling thread's heap, adopted or made when it has none; NULL without memory, and in a thread whose heap was
  * parked because it ends: destructors of other libraries may still allocate and free there. */

@@ -2,8 +2,7 @@
 
 #include "core/options.h"
 #include "core/slab.h"
-#include "core/stats.h"
 
 void *hak_tiny_alloc(hak_heap_t *heap, size_t bytes) {
-  return hak_options.tiny ? hak_slab_alloc(heap, HAK_AT_TINY, hak_slab_class_of(bytes)) : NULL;
+  return hak_options.tiny ? hak_slab_alloc(heap, hak_slab_class_of(bytes)) : NULL;
 }

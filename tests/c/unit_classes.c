@@ -95,7 +95,7 @@ static void test_span_numbers(void **state) {
   for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
     const hak_span_class_t *info = &hak_span_classes[c];
     for (size_t offset = 0; offset < info->slices * HAK_SLICE_BYTES; offset += HAK_KIB) {
-      uint32_t tag = hak_tag_of_span(c, (unsigned)(offset / HAK_SLICE_BYTES));
+      hak_tag_t tag = hak_tag_of_span(c, (unsigned)(offset / HAK_SLICE_BYTES));
       size_t number = offset / info->block_bytes;
       bool starts = offset % info->block_bytes == 0 && number < info->blocks;
       int got = hak_span_block_number((void *)(base + offset), tag);
@@ -114,17 +114,18 @@ static void test_tags(void **state) {
   static const uint32_t ids[] = {1, 2, 63, 64, 1000, HAK_HEAP_ID_MAX};
   for (size_t i = 0; i < COUNT_OF(ids); i++) {
     for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
-      uint32_t tag = hak_tag_of_slab(ids[i], c);
+      hak_tag_t tag = hak_tag_of_slab(ids[i], c);
       CHECK(hak_tag_is_slab(tag) && !hak_tag_is_span(tag) && hak_tag_class(tag) == c && hak_tag_heap_id(tag) == ids[i],
-            "heap %u, class %u: 0x%x", ids[i], c, tag);
+            "heap %u, class %u: 0x%llx", ids[i], c, (unsigned long long)tag);
     }
   }
   for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
     for (unsigned back = 0; back < HAK_SLICES; back++) {
-      uint32_t tag = hak_tag_of_span(c, back);
+      hak_tag_t tag = hak_tag_of_span(c, back);
       CHECK(hak_tag_is_span(tag) && !hak_tag_is_slab(tag) && hak_tag_class(tag) == c && hak_tag_back(tag) == back,
-            "class %u, back %u: 0x%x", c, back, tag);
-      CHECK(((tag & HAK_TAG_ACE) == 0) == (c < HAK_POOL_CLASSES), "class %u: 0x%x", c, tag);
+            "class %u, back %u: 0x%llx", c, back, (unsigned long long)tag);
+      CHECK((hak_tag_owner(tag) == hak_tag_owner(HAK_TAG_POOL)) == (c < HAK_POOL_CLASSES), "class %u: 0x%llx", c,
+            (unsigned long long)tag);
     }
   }
   CHECK(!hak_tag_is_slab(HAK_TAG_FREED) && !hak_tag_is_span(HAK_TAG_FREED) && !hak_tag_is_slab(0), "freed");

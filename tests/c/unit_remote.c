@@ -29,8 +29,16 @@ static void *owner_thread(void *argument) {
   return NULL;
 }
 
+/* As if the calling thread's bins were full, so that no block of another heap stays there. */
+static void fill_bins(hak_heap_t *heap) {
+  for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
+    heap->tls->bin[c].room = 0;
+  }
+}
+
 static void owner_start(owner_t *owner, size_t bytes, size_t count, bool ends) {
   CHECK(hak_heap_get() != NULL, "the freeing thread's heap comes first"); /* not one that was parked */
+  fill_bins(hak_heap_get());
   *owner = (owner_t){.bytes = bytes, .count = count, .ends = ends, .blocks = calloc(count, sizeof(void *))};
   pthread_barrier_init(&owner->ready, NULL, 2);
   pthread_barrier_init(&owner->go_on, NULL, 2);
@@ -58,6 +66,15 @@ static size_t inbox_length(const hak_heap_t *heap) {
   return length;
 }
 
+static uint32_t ring_length(const hak_ring_t *ring) {
+  uint32_t length = 0;
+  for (const hak_block_t *b = ring->first; b != NULL; b = b->next) {
+    length++;
+    CHECK(b->next != NULL || b == ring->last, "the last");
+  }
+  return length;
+}
+
 /* ---- Posting ----------------------------------------------------------------------------------------------------- */
 
 static void posts_at(size_t bytes) {
@@ -69,18 +86,18 @@ static void posts_at(size_t bytes) {
   owner_start(&owner, bytes, count, false);
   hak_heap_t *heap = hak_heap_get();
   hak_ring_t *ring = &heap->ring[owner.heap->id % HAK_RINGS];
-  CHECK(ring->blocks == 0 && hak_load_relaxed(&owner.heap->xinbox) == 0, "before");
+  CHECK(ring_length(ring) == 0 && hak_load_relaxed(&owner.heap->xinbox) == 0, "before");
   for (size_t i = 0; i < count; i++) {
     hak_free(owner.blocks[i]);
     size_t posted = (i + 1) / a_post * a_post;
-    CHECK(ring->blocks == i + 1 - posted, "%zu: %u blocks in the ring", i, ring->blocks);
+    CHECK(ring_length(ring) == i + 1 - posted, "%zu: %u blocks in the ring", i, ring_length(ring));
     CHECK(inbox_length(owner.heap) == posted && posts_of(owner.heap) == posted / a_post, "%zu: %zu in %llu posts", i,
           inbox_length(owner.heap), (unsigned long long)posts_of(owner.heap));
-    CHECK(heap->remote_blocks == posted && heap->remote_posts == posted / a_post, "%zu: counted", i);
+    CHECK(heap->remote_posts == posted / a_post, "%zu: counted", i);
   }
   CHECK(ring->id == owner.heap->id && ring->first == owner.blocks[count - 1] && ring->last == ring->first, "the last");
   hak_remote_post_all(heap);
-  CHECK(ring->blocks == 0 && ring->first == NULL && inbox_length(owner.heap) == count, "posted all");
+  CHECK(ring_length(ring) == 0 && ring->first == NULL && inbox_length(owner.heap) == count, "posted all");
   CHECK(posts_of(owner.heap) == 4, "%llu posts", (unsigned long long)posts_of(owner.heap));
   hak_remote_post_all(heap);
   CHECK(posts_of(owner.heap) == 4, "nothing to post");
@@ -129,6 +146,44 @@ static void test_posting(void **state) {
   child_passes(shared_ring, 0);
 }
 
+/* ---- Travelling -------------------------------------------------------------------------------------------------- */
+
+/* Blocks that share no cache line stay with the thread that frees them while its bin has room, and are not lost there. */
+static void travels(size_t bytes) {
+  owner_t owner;
+  unsigned c = hak_slab_class_of(bytes);
+  const size_t room = (size_t)hak_slab_classes[c].bin_room, count = room + 5;
+  owner_start(&owner, bytes, count, false);
+  hak_heap_t *heap = hak_heap_get();
+  hak_bin_t *bin = &heap->tls->bin[c];
+  bin->room = (int32_t)room;
+  CHECK(bin->head == NULL, "an empty bin");
+  for (size_t i = 0; i < count; i++) {
+    hak_free(owner.blocks[i]);
+  }
+  const size_t kept = bytes < HAK_TRAVEL_MIN ? 0 : room;
+  CHECK(bin->room == (int32_t)(room - kept) && (bin->head == NULL) == (kept == 0), "%d room", bin->room);
+  for (size_t i = 0; i < kept / 2; i++) { /* the youngest first, and freed again they stay again */
+    CHECK(hak_malloc(bytes) == owner.blocks[kept - 1 - i], "another block");
+  }
+  for (size_t i = kept / 2; i-- != 0;) {
+    hak_free(owner.blocks[kept - 1 - i]);
+  }
+  CHECK(bin->room == (int32_t)(room - kept), "%d room after", bin->room);
+  hak_heap_flush(heap);
+  CHECK(bin->head == NULL && bin->room == (int32_t)room, "flushed");
+  CHECK(inbox_length(owner.heap) == count, "%zu came home of %zu", inbox_length(owner.heap), count);
+  owner_end(&owner);
+}
+
+static void test_travelling(void **state) {
+  (void)state;
+  static const size_t sizes[] = {48, 64, 80, 1024, 1025, 8192};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+    child_passes(travels, sizes[i]);
+  }
+}
+
 /* ---- Draining ---------------------------------------------------------------------------------------------------- */
 
 static size_t free_in_slabs(const hak_heap_t *heap, unsigned c) {
@@ -156,14 +211,14 @@ static void bounded(size_t unused) {
   static const uint32_t steps[] = {0, 1, 10, 100, HAK_DRAIN_BLOCKS};
   size_t given = 0;
   for (size_t i = 0; i < COUNT_OF(steps); i++) {
-    CHECK(hak_remote_drain(owner.heap, steps[i]) == (steps[i] != 0), "%u blocks", steps[i]);
+    CHECK(hak_remote_drain(owner.heap, NULL, steps[i]) == (steps[i] != 0), "%u blocks", steps[i]);
     given += steps[i];
     CHECK(free_in_slabs(owner.heap, c) - before == given, "%zu given, not %zu", free_in_slabs(owner.heap, c) - before,
           given);
   }
   CHECK(hak_load_relaxed(&owner.heap->xinbox) == 0 && owner.heap->pending != NULL, "the rest waits");
-  CHECK(hak_remote_drain(owner.heap, UINT32_MAX) && owner.heap->pending == NULL, "the rest");
-  CHECK(free_in_slabs(owner.heap, c) - before == BLOCKS && !hak_remote_drain(owner.heap, UINT32_MAX), "all");
+  CHECK(hak_remote_drain(owner.heap, NULL, UINT32_MAX) && owner.heap->pending == NULL, "the rest");
+  CHECK(free_in_slabs(owner.heap, c) - before == BLOCKS && !hak_remote_drain(owner.heap, NULL, UINT32_MAX), "all");
   CHECK(hak_slab_is_valid(owner.heap, c), "slabs");
   hak_guard_release_mt(owner.heap);
   owner_end(&owner);
@@ -190,6 +245,7 @@ static void *drains_itself(void *argument) {
 static void owner_drains(size_t unused) {
   (void)unused;
   CHECK(hak_heap_get() != NULL, "a heap");
+  fill_bins(hak_heap_get());
   owner_t owner = {.bytes = 64, .count = 500, .blocks = calloc(500, sizeof(void *))};
   pthread_barrier_init(&owner.ready, NULL, 2);
   pthread_barrier_init(&owner.go_on, NULL, 2);
@@ -273,7 +329,7 @@ static void many_posts(size_t unused) {
   CHECK(inbox_length(heap) == POSTS, "%zu blocks", inbox_length(heap));
   hak_guard_release_mt(heap);
   hak_guard_enter(heap);
-  CHECK(hak_remote_drain(heap, UINT32_MAX) && !hak_remote_drain(heap, 1), "drained");
+  CHECK(hak_remote_drain(heap, NULL, UINT32_MAX) && !hak_remote_drain(heap, NULL, 1), "drained");
   hak_slab_release_spare(heap);
   hak_guard_leave(heap);
   CHECK(hak_load_relaxed(hak_segment_active_slices()) == 0, "slabs are left");
@@ -289,6 +345,7 @@ static void test_helping(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_posting),
+      cmocka_unit_test(test_travelling),
       cmocka_unit_test(test_draining),
       cmocka_unit_test(test_helping),
   };

@@ -52,8 +52,9 @@ static bool is_marked(const char *block, size_t bytes, uint64_t value) {
 static void got(uintptr_t slot, unsigned c, uint32_t who) {
   char *block = slot_block(slot);
   const hak_span_class_t *info = &hak_span_classes[c];
-  uint32_t tag = hak_tagmap_get_mt(block);
-  CHECK(hak_tag_is_span(tag) && hak_tag_class(tag) == c && hak_span_block_number(block, tag) >= 0, "tag 0x%x", tag);
+  hak_tag_t tag = hak_tagmap_get_mt(block);
+  CHECK(hak_tag_is_span(tag) && hak_tag_class(tag) == c && hak_span_block_number(block, tag) >= 0, "tag 0x%llx",
+        (unsigned long long)tag);
   shadow_change(block, info->block_bytes, 0, who);
   CHECK((slot & HAK_SLOT_ZERO) == 0 || is_marked(block, info->block_bytes, 0), "class %u: not zero", c);
   mark(block, info->block_bytes, (uintptr_t)block + who);

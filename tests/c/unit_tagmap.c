@@ -10,10 +10,11 @@
 #define LEVEL2 (UINT64_C(1) << HAK_TAGMAP2_BITS)
 #define BASE UINT64_C(0x30000000) /* a slice, far from where the kernel maps anything */
 
-static void check_tags(uint64_t slice, unsigned slices, uint32_t tag, const char *when) {
+static void check_tags(uint64_t slice, unsigned slices, hak_tag_t tag, const char *when) {
   for (unsigned i = 0; i < slices; i++) {
-    uint32_t got = hak_tagmap_get_mt((const char *)SLICE(slice + i) + i * 997 % HAK_SLICE_BYTES);
-    CHECK(got == tag, "slice 0x%llx %s: tag 0x%x, not 0x%x", (unsigned long long)(slice + i), when, got, tag);
+    hak_tag_t got = hak_tagmap_get_mt((const char *)SLICE(slice + i) + i * 997 % HAK_SLICE_BYTES);
+    CHECK(got == tag, "slice 0x%llx %s: tag 0x%llx, not 0x%llx", (unsigned long long)(slice + i), when,
+          (unsigned long long)got, (unsigned long long)tag);
   }
 }
 
@@ -24,7 +25,7 @@ static bool reserve(uint64_t slice, unsigned slices) {
   return done;
 }
 
-static void set_tags(uint64_t slice, unsigned slices, uint32_t tag) {
+static void set_tags(uint64_t slice, unsigned slices, hak_tag_t tag) {
   for (unsigned i = 0; i < slices; i++) {
     hak_tagmap_set(SLICE(slice + i), tag);
   }
@@ -62,12 +63,12 @@ static void one_by_one(size_t unused) {
   check_tags(near, 64, 0, "forgotten");
   check_tags(far, 64, hak_tag_of_span(3, 7), "still");
   CHECK(reserve(farthest, 64), "now free in the first level");
-  set_tags(farthest, 64, 77);
+  set_tags(farthest, 64, hak_tag_of_span(30, 5));
   check_tags(far, 64, hak_tag_of_span(3, 7), "still");
-  check_tags(farthest, 64, 77, "set");
+  check_tags(farthest, 64, hak_tag_of_span(30, 5), "set");
   hak_tagmap_forget_mt(SLICE(far), 64);
   check_tags(far, 64, 0, "forgotten");
-  check_tags(farthest, 64, 77, "still");
+  check_tags(farthest, 64, hak_tag_of_span(30, 5), "still");
   check_tags(farther, 64, HAK_TAG_FREED, "still");
 }
 
@@ -75,7 +76,7 @@ static void one_by_one(size_t unused) {
 static void wild(size_t unused) {
   (void)unused;
   CHECK(reserve(BASE, 64), "first level");
-  set_tags(BASE, 64, 123);
+  set_tags(BASE, 64, hak_tag_of_slab(3, 12));
   for (unsigned bit = 48; bit < 64; bit++) {
     uint64_t p = BASE << HAK_SLICE_SHIFT | UINT64_C(1) << bit;
     CHECK(hak_tagmap_get_mt((const void *)p) == 0, "bit %u", bit);
@@ -85,41 +86,44 @@ static void wild(size_t unused) {
   CHECK(hak_tagmap_get_mt((const void *)(UINTPTR_MAX >> 16)) == 0, "the end of 48 bits");
 }
 
-/* What the hot path reads: the offset of a bin for an own slab, otherwise the tag, if the first level has it. */
-static uint64_t first_level(const void *p, uint64_t self) {
-  uint64_t own = hak_tagmap_own(p, self);
-  return own < HAK_TAG_OWN_END ? own : hak_tag_rotate_left(own ^ self) | UINT64_C(1) << 63;
-}
-
-static void check_first(uint64_t slice, uint32_t tag, uint64_t self, uint64_t expected) {
+/* The hot paths' questions: whether the tag in the first level is a slab's of the heap `self`, a pool span's, another. */
+static void check_first(uint64_t slice, hak_tag_t tag, uint64_t self, bool own) {
   const char *p = (const char *)SLICE(slice) + 1000;
   set_tags(slice, 1, tag);
-  uint64_t got = first_level(p, self);
-  CHECK(got == expected, "tag 0x%x, self 0x%llx: 0x%llx, not 0x%llx", tag, (unsigned long long)self,
-        (unsigned long long)got, (unsigned long long)expected);
-  CHECK((first_level(p + LEVEL1 * HAK_SLICE_BYTES, self) & ~(UINT64_C(1) << 63)) >> 32 != 0, "64 GiB off");
-  CHECK((first_level(p + 64 * HAK_SLICE_BYTES, self) & ~(UINT64_C(1) << 63)) >> 32 != 0, "behind");
+  hak_tag_t got = hak_tagmap_first(p);
+  CHECK(got == tag, "tag 0x%llx: 0x%llx", (unsigned long long)tag, (unsigned long long)got);
+  CHECK(((got ^ self) < HAK_TAG_OWN_END) == own, "tag 0x%llx, self 0x%llx", (unsigned long long)tag,
+        (unsigned long long)self);
+  CHECK(!own || (got ^ self) == hak_tag_class(tag) * HAK_BIN_SCALE, "a bin's offset");
+  static const uint64_t beside[] = {LEVEL1, 64, 2048 * LEVEL1, 2047 * LEVEL1 + 64};
+  for (size_t i = 0; i < COUNT_OF(beside); i++) {
+    hak_tag_t other = hak_tagmap_first(p + beside[i] * HAK_SLICE_BYTES);
+    CHECK((other ^ self) >= HAK_TAG_OWN_END && other >> 16 != HAK_TAG_POOL >> 16, "0x%llx slices behind",
+          (unsigned long long)beside[i]);
+  }
 }
 
 static void hot_path(size_t unused) {
   (void)unused;
   static const uint32_t ids[] = {1, 2, 31, 32, 33, 63, 64, 1000, 65535, 65536, HAK_HEAP_ID_MAX - 1, HAK_HEAP_ID_MAX};
-  const uint64_t other = UINT64_C(1) << 63;
   CHECK(reserve(BASE, 64), "first level");
   for (size_t i = 0; i <= COUNT_OF(ids); i++) {
     uint32_t id = i == COUNT_OF(ids) ? 0 : ids[i]; /* 0: a thread without a heap */
-    uint64_t self = id == 0 ? 0 : hak_tag_self(id);
+    hak_tag_t self = id == 0 ? HAK_TAG_NOBODY : hak_tag_self(id);
     for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
       for (size_t k = 0; k < COUNT_OF(ids); k++) {
-        uint32_t tag = hak_tag_of_slab(ids[k], c);
-        check_first(BASE + c % 64, tag, self, ids[k] == id ? c * HAK_BIN_SCALE : other | tag);
+        check_first(BASE + c % 64, hak_tag_of_slab(ids[k], c), self, ids[k] == id);
       }
     }
     for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
-      uint32_t tag = hak_tag_of_span(c, (c * 7) % HAK_SLICES);
-      check_first(BASE + c, tag, self, other | tag);
+      check_first(BASE + c, hak_tag_of_span(c, (c * 7) % HAK_SLICES), self, false);
     }
-    check_first(BASE, HAK_TAG_FREED, self, other | HAK_TAG_FREED);
+    check_first(BASE, HAK_TAG_FREED, self, false);
+    for (uint64_t slice = 0; slice < LEVEL1 - 1000; slice += 77) { /* low addresses, where no entry is */
+      hak_tag_t got = hak_tagmap_first(SLICE(slice));
+      CHECK((got ^ self) >= HAK_TAG_OWN_END && got >> 16 != HAK_TAG_POOL >> 16 && !hak_tag_is_slab(got), "slice 0x%llx",
+            (unsigned long long)slice);
+    }
   }
 }
 
@@ -135,7 +139,7 @@ static void test_levels(void **state) {
 typedef struct {
   uint64_t slice;
   unsigned slices, level; /* level 0: unused */
-  uint32_t tag;
+  hak_tag_t tag;
 } reservation_t;
 
 static bool overlap(uint64_t a, unsigned a_slices, uint64_t b, unsigned b_slices, uint64_t modulus) {
@@ -162,7 +166,7 @@ static void modelled(size_t steps) {
       hak_tagmap_forget_mt(SLICE(r->slice), r->slices);
       r->level = 0;
     } else if (r->level != 0) {
-      r->tag = (uint32_t)rng_next(&rng);
+      r->tag = hak_tag_of_slab((uint32_t)rng_between(&rng, 1, HAK_HEAP_ID_MAX), (unsigned)rng_between(&rng, 1, 56));
       set_tags(r->slice, r->slices, r->tag);
     } else {
       /* few places, many times 64 GiB and a few times 4 TiB apart */
@@ -208,7 +212,7 @@ static void *free_all(void *argument) {
 
 static void no_first_level(size_t rounds) {
   for (size_t i = 0; i < LEVEL1; i++) {
-    hak_store_relaxed(&hak_tagmap[i], hak_tag_rotate_right(UINT64_C(0xffffffff) << 32 | HAK_TAG_FREED)); /* nobody's */
+    hak_store_relaxed(&hak_tagmap[i], UINT64_C(0xffffffff) ^ HAK_TAG_FREED); /* nobody's */
   }
   rng_t rng = {test_seed()};
   static void *blocks[301];
@@ -220,7 +224,7 @@ static void no_first_level(size_t rounds) {
       CHECK(blocks[i] != NULL && hak_tier_of(blocks[i]) == tier_for(sizes[i]), "%zu bytes", sizes[i]);
       CHECK(hak_usable_size(blocks[i]) >= sizes[i], "%zu bytes", sizes[i]);
       if (sizes[i] <= HAK_ACE_MAX) {
-        CHECK(hak_tag_rotate_left(hak_tagmap_own(blocks[i], 0)) >> 32 != 0, "%zu bytes: in the first level", sizes[i]);
+        CHECK((uint32_t)hak_tagmap_first(blocks[i]) >> 16 != 0, "%zu bytes: in the first level", sizes[i]);
         CHECK(hak_tier_of((char *)blocks[i] + 8) == HAK_TIER_NONE, "inside %zu bytes", sizes[i]);
       }
       pattern_fill_ends(blocks[i], sizes[i], i);

@@ -72,7 +72,7 @@ int main(int argc, char **argv) {
   } else if (strcmp(path, "malloc-ace") == 0 || strcmp(path, "free-ace") == 0) {
     pairs(100000, release_plain);
   } else if (strcmp(path, "free-remote") == 0) {
-    remote(64);
+    remote(48);
   } else {
     fprintf(stderr, "paths: unknown path \"%s\"\n", path);
     return 2;
