@@ -89,9 +89,13 @@ HAK_API void *hak_realloc_aligned_sized(void *ptr, size_t alignment, size_t old_
 /* Frees a block of any function above; NULL is ignored. Keeps errno. */
 HAK_API void hak_free(void *ptr);
 
+/* The smallest size that hak_free_sized frees faster than hak_free. */
+#define HAK_FREE_SIZED_MIN 8193
+
 /* Frees a block whose size at its last allocation or reallocation was exactly `size` (count * size for hak_calloc) and
- * whose alignment, if one was asked for, was at most 16; faster than hak_free. NULL is ignored. From 8 KiB to 52 KiB the
- * caller is trusted: a wrong size or a block that is free already may be noticed late. */
+ * whose alignment, if one was asked for, was at most 16; from HAK_FREE_SIZED_MIN on it is faster than hak_free. NULL is
+ * ignored. From 8 KiB to 52 KiB the caller is trusted: a wrong size or a block that is free already may be noticed
+ * late. */
 HAK_API void hak_free_sized(void *ptr, size_t size);
 
 /* Frees a block allocated with exactly this alignment and size by one of the aligned functions. NULL is ignored. */

@@ -13,11 +13,6 @@
 #include "hakmem.h"
 #include "tier/mmap.h"
 
-size_t hak_aligned_class_bytes(size_t alignment, size_t size) {
-  if (alignment > HAK_SLICE_BYTES || size > HAK_ACE_MAX) return size > HAK_ACE_MAX ? size : HAK_ACE_MAX + 1;
-  return hak_align_up(size == 0 ? 1 : size, alignment);
-}
-
 /* A slot of aligned memory; 0 with errno set. */
 static uintptr_t aligned_slot(size_t alignment, size_t size) {
   if (HAK_UNLIKELY(!hak_is_pow2(alignment) || alignment > HAK_ALIGN_MAX)) {
@@ -41,7 +36,7 @@ static uintptr_t aligned_slot(size_t alignment, size_t size) {
   return block | (block != 0 && zeroed ? HAK_SLOT_ZERO : 0);
 }
 
-void *hak_aligned_alloc(size_t alignment, size_t size) {
+static __attribute__((noinline)) void *aligned_slow(size_t alignment, size_t size) {
   /* What a class has, a hit can serve. A block of another class may have come in through a sized free, or another tier
    * may stand in: then it is the long way. */
   if (HAK_LIKELY(hak_is_pow2(alignment) && alignment <= HAK_SLICE_BYTES && size <= HAK_POOL_MAX)) {
@@ -52,6 +47,17 @@ void *hak_aligned_alloc(size_t alignment, size_t size) {
   return (void *)(aligned_slot(alignment, size) & ~HAK_SLOT_ZERO);
 }
 
+/* A block of a slab that is in the thread's bin; NULL when there is none, and when the alignment is not one. */
+HAK_FAST void *aligned_hit(size_t alignment, size_t size) {
+  if (HAK_UNLIKELY(!hak_aligned_is_slab(alignment, size))) return NULL;
+  return hak_bin_pop(hak_slab_bin_of(hak_align_up(size, alignment)));
+}
+
+void *hak_aligned_alloc(size_t alignment, size_t size) {
+  void *block = aligned_hit(alignment, size);
+  return HAK_LIKELY(block != NULL) ? block : aligned_slow(alignment, size);
+}
+
 void *hak_aligned_zalloc(size_t alignment, size_t size) {
   uintptr_t slot = aligned_slot(alignment, size);
   void *block = (void *)(slot & ~HAK_SLOT_ZERO);
@@ -60,11 +66,17 @@ void *hak_aligned_zalloc(size_t alignment, size_t size) {
 }
 
 int hak_posix_memalign(void **out, size_t alignment, size_t size) {
-  if (alignment % sizeof(void *) != 0) return EINVAL;
-  int saved = errno;
-  void *block = hak_aligned_alloc(alignment, size);
-  int error = block == NULL ? errno : 0;
-  errno = saved;
-  if (block != NULL) *out = block;
-  return error;
+  if (alignment % sizeof(void *) != 0) return EINVAL; /* 0 is not a power of two: EINVAL below */
+  void *block = aligned_hit(alignment, size);
+  if (HAK_UNLIKELY(block == NULL)) {
+    int saved = errno;
+    block = aligned_slow(alignment, size);
+    if (block == NULL) {
+      int error = errno;
+      errno = saved;
+      return error;
+    }
+  }
+  *out = block;
+  return 0;
 }

@@ -98,14 +98,9 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, const void *site)
   return alloc_from_slot(hak_alloc_slot(size, site));
 }
 
-HAK_FAST void *alloc_from_bin(uint16_t offset, size_t size, const void *site) {
-  hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
-  hak_block_t *block = bin->head;
-  if (HAK_UNLIKELY(block == NULL)) return alloc_slow(size, site);
-  bin->head = block->next;
-  bin->room++;
-  block->key = 0; /* the mark of a free block; see hak_freed_key */
-  return block;
+HAK_FAST void *alloc_from_bin(size_t offset, size_t size, const void *site) {
+  void *block = hak_bin_pop(offset);
+  return HAK_LIKELY(block != NULL) ? block : alloc_slow(size, site);
 }
 
 /* Takes a slot from the magazine of a pool size; false when it is empty. */
@@ -137,7 +132,7 @@ void *hak_calloc(size_t count, size_t size) {
   size_t bytes;
   if (HAK_UNLIKELY(hak_mul_overflows(count, size, &bytes))) return alloc_from_slot(alloc_failed(SIZE_MAX, NULL));
   if (HAK_LIKELY(bytes <= HAK_MID_MAX)) { /* a slab's blocks are linked through, so never known to be zero */
-    void *block = alloc_from_bin((uint16_t)(hak_slab_class_of(bytes) * HAK_BIN_SCALE), bytes, NULL);
+    void *block = alloc_from_bin(hak_slab_bin_of(bytes), bytes, NULL);
     return block == NULL ? NULL : memset(block, 0, bytes);
   }
   uintptr_t slot;

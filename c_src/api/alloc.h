@@ -1,8 +1,19 @@
-/* Inside the API: allocation that reports whether the block is known to be zero. */
+/* Inside the API: the hit of a slab's size, and allocation that reports whether the block is known to be zero. */
 #ifndef HAK_API_ALLOC_H
 #define HAK_API_ALLOC_H
 
-#include "base/attr.h"
+#include "heap/heap.h"
+
+/* Takes a block from the bin at an offset in hak_tls; NULL when it is empty. */
+HAK_FAST void *hak_bin_pop(size_t offset) {
+  hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
+  hak_block_t *block = bin->head;
+  if (HAK_UNLIKELY(block == NULL)) return NULL;
+  bin->head = block->next;
+  bin->room++;
+  block->key = 0; /* the mark of a free block; see hak_freed_key */
+  return block;
+}
 
 /* A slot: a block of at least `size` bytes, with HAK_SLOT_ZERO set if it is known to be zero; 0 with errno = ENOMEM when
  * there is no memory. Walks the tier chain. */

@@ -200,6 +200,8 @@ HAK_FAST void free_from(void *p, const char *function) {
 
 void hak_free(void *p) { free_from(p, "hak_free"); }
 
+_Static_assert(HAK_FREE_SIZED_MIN == HAK_MID_MAX + 1, "what the header says");
+
 void hak_free_sized(void *p, size_t size) {
   if (size <= HAK_MID_MAX || HAK_UNLIKELY(size > HAK_POOL_MAX) || HAK_UNLIKELY(p == NULL)) {
     free_from(p, "hak_free_sized");
@@ -217,12 +219,8 @@ void hak_free_sized(void *p, size_t size) {
 }
 
 void hak_free_aligned_sized(void *p, size_t alignment, size_t size) {
-  if (alignment <= HAK_GRAIN) {
-    hak_free_sized(p, size);
-    return;
-  }
-  size_t bytes = hak_aligned_class_bytes(alignment, size);
-  if (bytes > HAK_MID_MAX && bytes <= HAK_POOL_MAX) {
+  size_t bytes = hak_aligned_is_slab(alignment, size) ? 0 : hak_aligned_class_bytes(alignment, size);
+  if (HAK_UNLIKELY(bytes > HAK_MID_MAX) && bytes <= HAK_POOL_MAX) {
     hak_free_sized(p, bytes);
   } else {
     free_from(p, "hak_free_aligned_sized");

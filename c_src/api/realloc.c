@@ -6,12 +6,12 @@
 #include "api/aligned.h"
 #include "api/block.h"
 #include "base/bits.h"
-#include "core/types.h"
+#include "core/tagmap.h"
 #include "hakmem.h"
 #include "tier/mmap.h"
 
 /* A new block with the old one's content; the old one is freed unless there is no memory. */
-static void *realloc_move(void *old, size_t old_bytes, size_t alignment, size_t size) {
+static __attribute__((noinline)) void *realloc_move(void *old, size_t old_bytes, size_t alignment, size_t size) {
   void *block = alignment <= HAK_GRAIN ? hak_malloc(size) : hak_aligned_alloc(alignment, size);
   if (block == NULL) return NULL;
   memcpy(block, old, old_bytes < size ? old_bytes : size);
@@ -19,7 +19,7 @@ static void *realloc_move(void *old, size_t old_bytes, size_t alignment, size_t 
   return block;
 }
 
-void *hak_realloc(void *p, size_t size) {
+static __attribute__((noinline)) void *realloc_other(void *p, size_t size) {
   if (p == NULL) return hak_malloc(size);
   hak_block_info_t info = hak_block_check(p, "hak_realloc");
   if (info.tier == HAK_TIER_MMAP && size > HAK_ACE_MAX) {
@@ -31,7 +31,26 @@ void *hak_realloc(void *p, size_t size) {
   return realloc_move(p, info.bytes, HAK_GRAIN, size);
 }
 
-void *hak_realloc_aligned_sized(void *p, size_t alignment, size_t old_size, size_t new_size) {
+/* The bytes of the block of a slab that begins at p; 0 if that is not so, or takes a closer look. */
+HAK_FAST size_t realloc_slab_bytes(const void *p) {
+  hak_tag_t tag = hak_tagmap_first(p);
+  if ((uintptr_t)p >> 48 != 0 || !hak_tag_is_slab(tag) || (uint32_t)tag >= HAK_TAG_OWN_END) return 0;
+  const hak_slab_class_t *info = &hak_slab_classes[hak_tag_class(tag)];
+  uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
+  bool is_block = hak_slab_block_begins(info, offset) && ((const hak_block_t *)p)->key != hak_freed_key(p);
+  return is_block ? info->block_bytes : 0;
+}
+
+void *hak_realloc(void *p, size_t size) {
+  size_t bytes = realloc_slab_bytes(p);
+  if (HAK_UNLIKELY(bytes == 0)) return realloc_other(p, size);
+  if (size <= bytes && (size >= bytes / 2 || bytes == HAK_GRAIN)) return p;
+  return realloc_move(p, bytes, HAK_GRAIN, size);
+}
+
+/* When one of both sizes is above those of ACE, or the alignment is more than a block has of itself. */
+static __attribute__((noinline)) void *realloc_sized_other(void *p, size_t alignment, size_t old_size,
+                                                           size_t new_size) {
   if (HAK_UNLIKELY(!hak_is_pow2(alignment) || alignment > HAK_ALIGN_MAX)) {
     errno = EINVAL;
     return NULL;
@@ -53,4 +72,13 @@ void *hak_realloc_aligned_sized(void *p, size_t alignment, size_t old_size, size
   }
   hak_block_check(p, "hak_realloc_aligned_sized");
   return realloc_move(p, old_size, alignment, new_size);
+}
+
+void *hak_realloc_aligned_sized(void *p, size_t alignment, size_t old_size, size_t new_size) {
+  /* Whether the class stays the same is in the sizes; a move looks at the block, which frees it after all. */
+  if (HAK_LIKELY(alignment - 1 < HAK_GRAIN && hak_is_pow2(alignment) && old_size <= HAK_MID_MAX)) {
+    if (new_size <= HAK_MID_MAX && hak_slab_bin_of(old_size) == hak_slab_bin_of(new_size)) return p;
+    if (HAK_LIKELY(realloc_slab_bytes(p) >= old_size)) return realloc_move(p, old_size, HAK_GRAIN, new_size);
+  }
+  return realloc_sized_other(p, alignment, old_size, new_size);
 }

@@ -47,10 +47,11 @@ HAK_HIDDEN extern const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES];
 HAK_HIDDEN extern const uint16_t hak_bin_by_size[HAK_TINY_MAX + 1];
 HAK_HIDDEN extern const uint16_t hak_bin_by_128[HAK_POOL_MAX / 128 + 1];
 
-/* The slab class of a size from 0 to HAK_MID_MAX. */
-HAK_FAST unsigned hak_slab_class_of(size_t size) {
-  return (size <= HAK_TINY_MAX ? hak_bin_by_size[size] : hak_bin_by_128[(size + 127) >> 7]) / HAK_BIN_SCALE;
+/* The bin and the slab class of a size from 0 to HAK_MID_MAX. */
+HAK_FAST size_t hak_slab_bin_of(size_t size) {
+  return size <= HAK_TINY_MAX ? hak_bin_by_size[size] : hak_bin_by_128[(size + 127) >> 7];
 }
+HAK_FAST unsigned hak_slab_class_of(size_t size) { return (unsigned)(hak_slab_bin_of(size) / HAK_BIN_SCALE); }
 
 /* The span class of a size above HAK_MID_MAX up to HAK_ACE_MAX: eight per doubling by the position of the highest bit
  * and the three bits below it. */

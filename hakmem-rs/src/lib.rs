@@ -95,10 +95,12 @@ unsafe impl GlobalAlloc for Hakmem {
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // SAFETY: the caller promises that `ptr` came from this allocator with this very layout.
         unsafe {
-            if layout.align() <= MIN_ALIGN {
-                sys::hak_free_sized(ptr.cast(), layout.size())
-            } else {
+            if layout.align() > MIN_ALIGN {
                 sys::hak_free_aligned_sized(ptr.cast(), layout.align(), layout.size())
+            } else if layout.size() < sys::HAK_FREE_SIZED_MIN {
+                sys::hak_free(ptr.cast())
+            } else {
+                sys::hak_free_sized(ptr.cast(), layout.size())
             }
         }
     }

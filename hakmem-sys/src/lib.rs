@@ -50,6 +50,9 @@ pub const HAK_TIER_COUNT: c_int = 5;
 /// What [`hak_tier_of`] says of a pointer that is not a live block.
 pub const HAK_TIER_NONE: c_int = -1;
 
+/// The smallest size that [`hak_free_sized`] frees faster than [`hak_free`].
+pub const HAK_FREE_SIZED_MIN: usize = 8193;
+
 /// Counters of one tier. The fast paths count nothing, so every figure is made in slow paths.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
