@@ -58,7 +58,7 @@ static void free_to_heap(hak_block_t *block, hak_tag_t tag) {
   block->key = hak_freed_key(block);
   hak_heap_t *heap = hak_heap_get();
   if (HAK_UNLIKELY(heap == NULL)) {
-    hak_remote_post_one_mt(block, hak_tag_heap_id(tag));
+    hak_remote_post_one_mt(block, tag);
   } else if (heap->id == hak_tag_heap_id(tag)) { /* only now did this thread get the heap, whose blocks those are */
     hak_guard_enter(heap);
     hak_slab_give(heap, block);
@@ -126,7 +126,18 @@ HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
   bin->head = block;
 }
 
-/* Of no heap's pool span and not of this thread's heap: a block of another heap's slab, most likely. */
+/* Into a ring that was empty, full or another owner's. */
+HAK_SLOW_STATIC void free_begins_ring(hak_block_t *block, hak_tag_t tag, const char *function) {
+  hak_heap_t *heap = hak_tls.heap;
+  if (heap == NULL) {
+    free_other(block, function);
+    return;
+  }
+  block->key = hak_freed_key(block);
+  hak_remote_free(heap, block, tag);
+}
+
+/* Not of this thread's heap and of no pool span: a block of another heap's slab, most likely. */
 static __attribute__((noinline)) void free_foreign(void *p, hak_tag_t tag, const char *function) {
   size_t offset = (uint32_t)tag;
   hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
@@ -136,18 +147,16 @@ static __attribute__((noinline)) void free_foreign(void *p, hak_tag_t tag, const
     free_other(p, function);
     return;
   }
-  if (offset >= FREE_TRAVELS && bin->room > 0) {
-    bin->room--;
+  if (offset >= FREE_TRAVELS && *hak_tls_bin_room(offset) > 0) {
+    --*hak_tls_bin_room(offset);
     free_to_bin(p, bin);
     return;
   }
-  hak_heap_t *heap = hak_tls_mine()->heap;
-  if (HAK_UNLIKELY(heap == NULL)) {
-    free_other(p, function);
+  if (HAK_UNLIKELY(!hak_remote_put(hak_tls_rings(), p, tag))) {
+    free_begins_ring(p, tag, function);
     return;
   }
   ((hak_block_t *)p)->key = hak_freed_key(p);
-  hak_remote_free(heap, p, tag);
 }
 
 /* Not of this thread's heap: a block of a pool span goes into the magazine if there is room. `tag` is right if the map's

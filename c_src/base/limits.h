@@ -56,10 +56,12 @@
 #define HAK_ACE_MAGAZINE_BYTES (1 * HAK_MIB)
 #define HAK_ACE_MAGAZINE_BLOCKS 16u
 
-/* A ring of remote frees is posted when it holds this many blocks or bytes; the owner takes back this many at a time. */
+/* A ring of remote frees is posted when one more block is freed and it holds this many blocks or bytes (or a few more,
+ * as blocks come by the carrier: core/remote.h); the owner takes back this many at a time. */
 #define HAK_RINGS 8u
 #define HAK_RING_BLOCKS 32u
 #define HAK_RING_BYTES (64 * 1024)
+#define HAK_CARRIED_MAX 14u
 #define HAK_DRAIN_BLOCKS 256u
 
 /* After so many posts that nobody took in (2 MiB at most), whoever posts takes them in for a sleeping owner. */
@@ -75,6 +77,7 @@ _Static_assert(HAK_SLICES == 64, "a segment's slices are one 64-bit mask");
 _Static_assert(HAK_TINY_MAX < HAK_MID_MAX && HAK_MID_MAX < HAK_POOL_MAX && HAK_POOL_MAX < HAK_ACE_MAX, "tiers ascend");
 _Static_assert(HAK_MID_MAX <= HAK_SLICE_BYTES / 8, "a slab of one slice holds eight blocks at least");
 _Static_assert(HAK_ACE_MAX <= (HAK_SLICES - 1) * HAK_SLICE_BYTES, "the largest ACE block fits a segment");
+_Static_assert((HAK_CARRIED_MAX + 1) * HAK_RING_BYTES / HAK_RING_BLOCKS <= UINT16_MAX, "a carrier's bytes fit 16 bits");
 _Static_assert(HAK_GRAIN >= 2 * sizeof(void *), "a free block holds a link and a key");
 
 #endif

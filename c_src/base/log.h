@@ -9,6 +9,7 @@
 #define HAK_BAD_DOUBLE_FREE "double free"
 #define HAK_BAD_FOREIGN "not a block of this allocator"
 #define HAK_BAD_INTERIOR "pointer inside a block"
+#define HAK_BAD_OVERWRITTEN "a free block was written to"
 
 /* Formats as snprintf does, for %s %d %u %zu %lu %lx %llu only, and returns the length written (without the NUL). */
 HAK_HIDDEN size_t hak_format(char *out, size_t capacity, const char *format, ...) HAK_PRINTF(3, 4);

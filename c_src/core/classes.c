@@ -15,18 +15,22 @@
             : ROOM_BY_BYTES(bytes) < HAK_BIN_BLOCKS_MIN ? HAK_BIN_BLOCKS_MIN \
                                                         : ROOM_BY_BYTES(bytes))
 
-/* What a block counts at least, so that a ring holds HAK_RING_BLOCKS of them. */
+/* A tiny block carries others behind its link and its key. Each counts so that a ring holds HAK_RING_BLOCKS of them. */
+#define RING_FITTING(bytes) (((bytes)-2 * sizeof(void *)) / sizeof(void *))
+#define RING_CARRIED(bytes) \
+  ((bytes) > HAK_TINY_MAX ? 0 : RING_FITTING(bytes) < HAK_CARRIED_MAX ? RING_FITTING(bytes) : HAK_CARRIED_MAX)
 #define RING_LEAST (HAK_RING_BYTES / HAK_RING_BLOCKS)
+#define RING(bytes) ((bytes) < RING_LEAST ? RING_LEAST * (1 + RING_CARRIED(bytes)) : (bytes))
 
 /* After Lemire, Kaser, Kurz, "Faster Remainder by Direct Computation" (2019). With magic = ceil(2^32 / d) it is
  * magic * d = 2^32 + e for an e from 0 to d - 1, so the k-th block, at offset k * d, gives k * e < k * d < 2^16, and an
  * offset r behind it gives k * e + r * magic, which is at least 2^32 / d >= 2^19 and, for r < d, does not wrap round. */
 #define MAGIC(bytes) ((UINT64_C(0x100000000) + (bytes)-1) / (bytes))
 #define CAPACITY(bytes) (HAK_SLICE_BYTES / (bytes))
-#define SLAB(bytes)                                                                                 \
-  {                                                                                                 \
-    .block_bytes = (bytes), .capacity = (uint16_t)CAPACITY(bytes), .magic = (uint32_t)MAGIC(bytes), \
-    .ring_bytes = (bytes) < RING_LEAST ? RING_LEAST : (bytes), .bin_room = ROOM(bytes)              \
+#define SLAB(bytes)                                                                                           \
+  {                                                                                                           \
+    .block_bytes = (bytes), .capacity = (uint16_t)CAPACITY(bytes), .magic = (uint32_t)MAGIC(bytes),           \
+    .ring_slots = (uint16_t)RING_CARRIED(bytes), .ring_bytes = (uint16_t)RING(bytes), .bin_room = ROOM(bytes) \
   }
 
 const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {

@@ -19,11 +19,12 @@
 #define HAK_SPAN_CLASSES (HAK_POOL_CLASSES + HAK_ACE_CLASSES)
 
 typedef struct hak_slab_class {
-  uint32_t block_bytes;
+  uint16_t block_bytes;
   uint16_t capacity;   /* blocks in a slab of one slice */
-  uint16_t ring_bytes; /* what a block counts in a ring of remote frees */
+  uint16_t ring_slots; /* how many other blocks a block carries in a ring of remote frees (core/remote.h), */
+  uint16_t ring_bytes; /* and what it counts there, with those */
   uint32_t magic;      /* an offset in the slab is a multiple of block_bytes if and only if
-                        (uint32_t)(offset * magic) < HAK_SLAB_MAGIC_END */
+                          (uint32_t)(offset * magic) < HAK_SLAB_MAGIC_END */
   int32_t bin_room;    /* free blocks a thread keeps in its bin before it gives them to their slabs */
 } hak_slab_class_t;
 

@@ -5,7 +5,6 @@
 #include "core/guard.h"
 #include "core/registry.h"
 #include "core/slab.h"
-#include "core/tagmap.h"
 
 /* The inbox word. Addresses have 48 bits (core/tagmap.h sees to it), so a count of posts fits above. */
 #define REMOTE_COUNT_SHIFT 48
@@ -45,54 +44,24 @@ void hak_remote_help_parked_mt(hak_heap_t *heap) {
   if (HAK_UNLIKELY(hak_load_seq(&heap->xinbox) != 0)) remote_help(heap);
 }
 
+hak_ring_t hak_remote_no_rings[HAK_RINGS];
+
 static void remote_post(hak_heap_t *heap, hak_ring_t *ring) {
   hak_block_t *first = ring->first, *last = ring->last;
+  hak_remote_end(ring);
   hak_count(&heap->remote_posts, 1);
   hak_heap_t *owner = hak_registry_heap(ring->id);
   *ring = (hak_ring_t){0};
   remote_push_mt(owner, first, last);
 }
 
-static hak_ring_t *remote_ring(hak_heap_t *heap, uint32_t owner_id) { return &heap->ring[owner_id % HAK_RINGS]; }
-
-/* What a block of a slab with the tag counts in a ring. The tag's lower half is the place in the table already. */
-HAK_FAST int32_t remote_bytes(hak_tag_t tag) {
-  _Static_assert(sizeof(hak_slab_class_t) == HAK_BIN_SCALE, "the class in a tag is scaled for bins");
-  return ((const hak_slab_class_t *)(const void *)((const char *)hak_slab_classes + (uint32_t)tag))->ring_bytes;
-}
-
-static void remote_begin(hak_ring_t *ring, hak_block_t *block, hak_tag_t tag) {
-  block->next = NULL;
-  ring->first = ring->last = block;
-  ring->id = hak_tag_heap_id(tag);
-  ring->room = HAK_RING_BYTES - 1 - remote_bytes(tag);
-}
-
-/* Out of line, as the post of a full ring, and jumped to, so that the usual way needs no stack frame. */
-HAK_SLOW_STATIC void remote_begin_after_post(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag) {
-  hak_ring_t *ring = remote_ring(heap, hak_tag_heap_id(tag));
-  remote_post(heap, ring);
-  remote_begin(ring, block, tag);
-}
-
-static __attribute__((noinline)) void remote_post_full(hak_heap_t *heap, hak_tag_t tag) {
-  remote_post(heap, remote_ring(heap, hak_tag_heap_id(tag)));
-}
-
 void hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag) {
-  uint32_t owner_id = hak_tag_heap_id(tag);
-  hak_ring_t *ring = remote_ring(heap, owner_id);
-  if (HAK_UNLIKELY(ring->id != owner_id)) {
-    if (ring->id == 0) {
-      remote_begin(ring, block, tag);
-    } else {
-      remote_begin_after_post(heap, block, tag);
-    }
-    return;
-  }
-  block->next = ring->first;
-  ring->first = block;
-  if (HAK_UNLIKELY((ring->room -= remote_bytes(tag)) < 0)) remote_post_full(heap, tag);
+  if (hak_remote_put(heap->ring, block, tag)) return;
+  uint32_t id = hak_tag_heap_id(tag);
+  hak_ring_t *ring = &heap->ring[id % HAK_RINGS];
+  if (ring->first != NULL) remote_post(heap, ring);
+  *ring = (hak_ring_t){.last = block, .id = id, .room = HAK_RING_BYTES - 1};
+  hak_remote_carry(ring, block, tag);
 }
 
 void hak_remote_free_chain(hak_heap_t *heap, hak_block_t *chain) {
@@ -109,32 +78,50 @@ void hak_remote_post_all(hak_heap_t *heap) {
   }
 }
 
-void hak_remote_post_one_mt(hak_block_t *block, uint32_t owner_id) {
-  remote_push_mt(hak_registry_heap(owner_id), block, block);
+void hak_remote_post_one_mt(hak_block_t *block, hak_tag_t tag) {
+  uint32_t slots = hak_remote_class(tag)->ring_slots;
+  if (slots != 0) block->carried[slots - 1] = NULL;
+  remote_push_mt(hak_registry_heap(hak_tag_heap_id(tag)), block, block);
 }
 
-/* Into the owner's bin, if the first level of the tag map knows the slice and the bin has room. */
-static inline bool remote_to_bin(hak_tls_t *tls, hak_block_t *block) {
-  uint64_t offset = hak_tagmap_first(block) ^ tls->self;
-  if (offset >= HAK_TAG_OWN_END) return false;
-  hak_bin_t *bin = &tls->bin[offset / HAK_BIN_SCALE];
-  if (bin->room <= 0) return false;
-  bin->room--;
-  block->next = bin->head;
-  bin->head = block;
-  return true;
+/* Takes one block in: into the owner's bin if it has room, else to its slab. */
+static void remote_take(hak_heap_t *heap, hak_tls_t *tls, hak_block_t *block, hak_tag_t tag) {
+  if (HAK_UNLIKELY(hak_tag_heap_id(tag) != heap->id)) hak_fatal("hak_free", HAK_BAD_OVERWRITTEN, block);
+  if (tls != NULL) {
+    hak_bin_t *bin = &tls->bin[hak_tag_class(tag)];
+    if (bin->room > 0) {
+      bin->room--;
+      block->next = bin->head;
+      bin->head = block;
+      return;
+    }
+  }
+  hak_slab_give(heap, block);
+}
+
+/* Takes in a carrier and what it carries; returns how many blocks that was. */
+static uint32_t remote_take_carrier(hak_heap_t *heap, hak_tls_t *tls, hak_block_t *carrier) {
+  hak_tag_t tag = hak_tagmap_get_mt(carrier);
+  uint32_t slots = hak_remote_class(tag)->ring_slots, taken = 1;
+  for (; slots != 0; slots--, taken++) {
+    hak_block_t *block = carrier->carried[slots - 1];
+    if (block == NULL) break;
+    remote_take(heap, tls, block, hak_tagmap_get_mt(block));
+  }
+  remote_take(heap, tls, carrier, tag);
+  return taken;
 }
 
 bool hak_remote_drain(hak_heap_t *heap, hak_tls_t *tls, uint32_t blocks) {
   uint32_t taken = 0;
-  for (; taken < blocks; taken++) {
+  while (taken < blocks) {
     if (heap->pending == NULL) {
       if (hak_load_relaxed(&heap->xinbox) == 0) break; /* do not write a line that posters write */
       heap->pending = remote_first(hak_swap_acquire(&heap->xinbox, 0));
     }
-    hak_block_t *block = heap->pending;
-    heap->pending = block->next;
-    if (tls == NULL || !remote_to_bin(tls, block)) hak_slab_give(heap, block);
+    hak_block_t *carrier = heap->pending;
+    heap->pending = carrier->next;
+    taken += remote_take_carrier(heap, tls, carrier);
   }
   if (taken != 0) hak_count(&heap->remote_blocks, taken);
   return taken != 0;

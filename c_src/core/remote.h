@@ -4,14 +4,62 @@
  *   ring (by heap id) --post: one CAS per 32--> heap.xinbox --exchange--> heap.pending --> bins, or slabs
  *
  * Posting pushes a linked chain on a stack, taking it takes all: no pop, so no ABA; no half-done state, so nobody waits.
+ *
+ * What is linked are carriers: tiny blocks hold the addresses of up to HAK_CARRIED_MAX other tiny blocks, as many as fit
+ * behind their link and key. The owner thus waits for the lines of the carriers only, which the freeing processor has just
+ * written, and not for those of the blocks that they carry. A carrier's places are filled from the last to the first, and
+ * a NULL ends them when they are not all filled.
+ *
  * Blocks keep the order of their ring only within one post, which nobody relies on. */
 #ifndef HAK_CORE_REMOTE_H
 #define HAK_CORE_REMOTE_H
 
+#include "base/atomic.h"
+#include "core/tagmap.h"
 #include "core/types.h"
 
-/* Puts a block (its key set) of the heap and the class that the tag tells into a ring of the calling thread's heap, and
- * posts the ring when it is full or wanted for another owner. */
+/* The rings of a thread without a heap: always empty. */
+HAK_HIDDEN extern hak_ring_t hak_remote_no_rings[HAK_RINGS];
+
+/* The class in the tag of a slab, whose lower half is its place in the table. */
+HAK_FAST const hak_slab_class_t *hak_remote_class(hak_tag_t tag) {
+  _Static_assert(sizeof(hak_slab_class_t) == HAK_BIN_SCALE, "the class in a tag is scaled for bins");
+  return (const hak_slab_class_t *)(const void *)((const char *)hak_slab_classes + (uint32_t)tag);
+}
+
+/* Ends what the first carrier of a ring carries. */
+HAK_FAST void hak_remote_end(hak_ring_t *ring) {
+  if (ring->slots != 0) ring->first->carried[ring->slots - 1] = NULL;
+}
+
+/* Makes a block the first carrier of a ring. */
+HAK_FAST void hak_remote_carry(hak_ring_t *ring, hak_block_t *block, hak_tag_t tag) {
+  hak_remote_end(ring); /* a mid block came before it was full */
+  block->next = ring->first;
+  ring->first = block;
+  ring->slots = hak_remote_class(tag)->ring_slots;
+  ring->room -= hak_remote_class(tag)->ring_bytes;
+}
+
+/* Puts a block of the heap and the class that the tag tells into the ring for it. False if that has other blocks, or none, or
+ * is full: then hak_remote_free is for it. Else the caller sets the block's key right after. */
+HAK_FAST bool hak_remote_put(hak_ring_t *rings, hak_block_t *block, hak_tag_t tag) {
+  hak_ring_t *ring = &rings[hak_tag_heap_id(tag) % HAK_RINGS];
+  bool is_tiny = (uint32_t)tag < (1 + HAK_TINY_CLASSES) * HAK_BIN_SCALE;
+  uint64_t slot;
+  if (HAK_UNLIKELY(ring->id != hak_tag_heap_id(tag))) return false;
+  if (HAK_LIKELY(is_tiny) && HAK_LIKELY(!__builtin_sub_overflow(ring->slots, 1u, &slot))) {
+    ring->slots = slot;
+    ring->first->carried[slot] = block;
+    return true;
+  }
+  if (HAK_UNLIKELY(ring->room < 0)) return false;
+  hak_remote_carry(ring, block, tag);
+  return true;
+}
+
+/* Puts a block, its key set, into the ring for it of the calling thread's heap; posts what is there if it is full or of
+ * another owner. */
 HAK_HIDDEN void hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag);
 
 /* Does so with all blocks of a chain. */
@@ -21,12 +69,12 @@ HAK_HIDDEN void hak_remote_free_chain(hak_heap_t *heap, hak_block_t *chain);
 HAK_HIDDEN void hak_remote_post_all(hak_heap_t *heap);
 
 /* Posts one block without a heap of one's own: for a thread that could not get one. _mt */
-HAK_HIDDEN void hak_remote_post_one_mt(hak_block_t *block, uint32_t owner_id);
+HAK_HIDDEN void hak_remote_post_one_mt(hak_block_t *block, hak_tag_t tag);
 
 /* To be called after a heap was parked: takes in what was posted to it until then. _mt */
 HAK_HIDDEN void hak_remote_help_parked_mt(hak_heap_t *heap);
 
-/* Takes in at most `blocks` blocks that others freed: into the owner's bins while they have room, if it is the owner who
+/* Takes in `blocks` blocks that others freed, or what one carrier has beyond that: into the owner's bins while they have room, if it is the owner who
  * calls and passes them as `tls`, else to their slabs. Inside the heap's guard. True if there were any. */
 HAK_HIDDEN bool hak_remote_drain(hak_heap_t *heap, hak_tls_t *tls, uint32_t blocks);
 

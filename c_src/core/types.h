@@ -30,7 +30,8 @@ typedef uint64_t hak_tag_t;
 /* A free block of a slab. Owner: whoever's list it is in. */
 typedef struct hak_block {
   struct hak_block *next;
-  uintptr_t key; /* hak_freed_key(block) exactly while the block is free */
+  uintptr_t key;               /* hak_freed_key(block) exactly while the block is free */
+  struct hak_block *carried[]; /* of a carrier (core/remote.h), while it is one */
 } hak_block_t;
 
 /* The second word of a free block. It depends on the address, so that no program gets it there by copying bytes of
@@ -55,11 +56,21 @@ typedef struct hak_magazine {
 
 #define HAK_SLOT_ZERO ((uintptr_t)1)
 
+/* Owner: the thread. Carriers first .. last are linked, all blocks are of heap `id`; an empty ring is all zero. */
+typedef struct hak_ring {
+  _Alignas(32) hak_block_t *first; /* so that an index is a shift */
+  hak_block_t *last;
+  uint32_t id;
+  int32_t room;   /* in bytes, by the classes' ring_bytes; no more carriers when below zero */
+  uint64_t slots; /* how many more blocks the first can carry */
+} hak_ring_t;
+
 /* The thread's part of its heap, in static TLS; at most 1.5 KiB. */
 typedef struct hak_tls {
   hak_bin_t bin[HAK_SLAB_CLASSES];
   hak_magazine_t pool[HAK_POOL_CLASSES]; /* right behind the bins: hak_bin_by_128 */
   hak_tag_t self;                        /* hak_tag_self of its heap; HAK_TAG_NOBODY without one */
+  hak_ring_t *rings;                     /* its heap's; never NULL: core/remote.h */
   hak_heap_t *heap;
   bool exited; /* its heap was parked at the thread's end: what still comes borrows one for each call */
 } hak_tls_t;
@@ -119,14 +130,6 @@ typedef struct hak_segment {
 } hak_segment_t;
 
 _Static_assert(sizeof(hak_segment_t) <= HAK_SEGMENT_COLOUR_BYTES, "a segment's metadata fits its place in slice 0");
-
-/* Owner: the thread. Blocks first .. last are linked, all of heap `id`; an empty ring is all zero. */
-typedef struct hak_ring {
-  _Alignas(32) hak_block_t *first; /* so that an index is a shift */
-  hak_block_t *last;
-  uint32_t id;
-  int32_t room; /* in bytes, by the classes' ring_bytes; posted when below zero */
-} hak_ring_t;
 
 /* Written by the owner with hak_count, read by anybody. The order is that of the table in core/stats.h. */
 typedef struct hak_tier_counters {

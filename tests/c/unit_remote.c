@@ -57,31 +57,36 @@ static void owner_end(owner_t *owner) {
 
 static uint64_t posts_of(const hak_heap_t *heap) { return hak_load_relaxed(&heap->xinbox) >> REMOTE_COUNT_SHIFT; }
 
-static size_t inbox_length(const hak_heap_t *heap) {
+/* The blocks of a chain of carriers; of the first, the last `unused` places are not filled. */
+static size_t chain_length(const hak_block_t *chain, size_t unused) {
   size_t length = 0;
-  for (const hak_block_t *b = remote_first(hak_load_acquire(&heap->xinbox)); b != NULL; b = b->next) {
-    CHECK(b->key == hak_freed_key(b), "a block without key");
+  for (const hak_block_t *c = chain; c != NULL; c = c->next, unused = 0) {
+    size_t slots = hak_remote_class(hak_tagmap_get_mt(c))->ring_slots;
+    CHECK(c->key == hak_freed_key(c), "a carrier without key");
     length++;
+    for (size_t i = slots; i-- > unused && c->carried[i] != NULL;) {
+      CHECK(c->carried[i]->key == hak_freed_key(c->carried[i]), "a block without key");
+      length++;
+    }
   }
   return length;
 }
 
-static uint32_t ring_length(const hak_ring_t *ring) {
-  uint32_t length = 0;
-  for (const hak_block_t *b = ring->first; b != NULL; b = b->next) {
-    length++;
-    CHECK(b->next != NULL || b == ring->last, "the last");
-  }
-  return length;
+static size_t inbox_length(const hak_heap_t *heap) {
+  return chain_length(remote_first(hak_load_acquire(&heap->xinbox)), 0);
 }
+
+static size_t ring_length(const hak_ring_t *ring) { return chain_length(ring->first, ring->slots); }
 
 /* ---- Posting ----------------------------------------------------------------------------------------------------- */
 
 static void posts_at(size_t bytes) {
   owner_t owner;
-  size_t block = hak_good_size(bytes), a_post = HAK_RING_BYTES / block;
-  a_post = HAK_RING_BYTES % block != 0 ? a_post + 1 : a_post;
-  a_post = a_post > HAK_RING_BLOCKS ? HAK_RING_BLOCKS : a_post;
+  size_t block = hak_good_size(bytes), places = (block - 16) / 8;
+  size_t carried = block > 1024 ? 0 : places < 14 ? places : 14;
+  size_t counts = (1 + carried) * (block < 2048 ? 2048 : block);
+  size_t a_post = (HAK_RING_BYTES + counts - 1) / counts * (1 + carried);
+  CHECK(a_post >= 32 || a_post * block >= HAK_RING_BYTES, "%zu blocks a post", a_post);
   const size_t count = 3 * a_post + 1;
   owner_start(&owner, bytes, count, false);
   hak_heap_t *heap = hak_heap_get();
@@ -89,8 +94,8 @@ static void posts_at(size_t bytes) {
   CHECK(ring_length(ring) == 0 && hak_load_relaxed(&owner.heap->xinbox) == 0, "before");
   for (size_t i = 0; i < count; i++) {
     hak_free(owner.blocks[i]);
-    size_t posted = (i + 1) / a_post * a_post;
-    CHECK(ring_length(ring) == i + 1 - posted, "%zu: %u blocks in the ring", i, ring_length(ring));
+    size_t posted = i / a_post * a_post; /* when it is full and one more comes */
+    CHECK(ring_length(ring) == i + 1 - posted, "%zu: %zu blocks in the ring", i, ring_length(ring));
     CHECK(inbox_length(owner.heap) == posted && posts_of(owner.heap) == posted / a_post, "%zu: %zu in %llu posts", i,
           inbox_length(owner.heap), (unsigned long long)posts_of(owner.heap));
     CHECK(heap->remote_posts == posted / a_post, "%zu: counted", i);
@@ -139,7 +144,7 @@ static void shared_ring(size_t unused) {
 
 static void test_posting(void **state) {
   (void)state;
-  static const size_t sizes[] = {1, 64, 1024, 2048, 2049, 3000, 4096, 6000, 8192};
+  static const size_t sizes[] = {1, 32, 64, 128, 144, 1024, 1025, 2048, 2049, 3000, 4096, 6000, 8192};
   for (size_t i = 0; i < COUNT_OF(sizes); i++) {
     child_passes(posts_at, sizes[i]);
   }
@@ -198,13 +203,14 @@ static size_t free_in_slabs(const hak_heap_t *heap, unsigned c) {
 static void bounded(size_t unused) {
   (void)unused;
   owner_t owner;
-  enum { BLOCKS = 20 * HAK_RING_BLOCKS };
+  enum { BLOCKS = 18 * 35 }; /* posts of 35, so that all carriers are full */
   owner_start(&owner, 64, BLOCKS + 1, false); /* one stays, so that no slab becomes empty */
   unsigned c = hak_slab_class_of(64);
   size_t before = free_in_slabs(owner.heap, c);
   for (size_t i = 1; i <= BLOCKS; i++) {
     hak_free(owner.blocks[i]);
   }
+  hak_remote_post_all(hak_heap_get());
   CHECK(inbox_length(owner.heap) == BLOCKS, "%zu in the inbox", inbox_length(owner.heap));
   uint32_t unclaimed = 0;
   CHECK(hak_cas_seq(&owner.heap->xclaim, &unclaimed, 1), "claim"); /* the owner sleeps: no other barrier is needed */
@@ -212,7 +218,7 @@ static void bounded(size_t unused) {
   size_t given = 0;
   for (size_t i = 0; i < COUNT_OF(steps); i++) {
     CHECK(hak_remote_drain(owner.heap, NULL, steps[i]) == (steps[i] != 0), "%u blocks", steps[i]);
-    given += steps[i];
+    given += (steps[i] + 6) / 7 * 7; /* whole carriers of six others */
     CHECK(free_in_slabs(owner.heap, c) - before == given, "%zu given, not %zu", free_in_slabs(owner.heap, c) - before,
           given);
   }
@@ -238,7 +244,7 @@ static void *drains_itself(void *argument) {
   for (const hak_block_t *b = heap->tls->bin[c].head; b != NULL; b = b->next) {
     held++;
   }
-  CHECK(held + free_in_slabs(heap, c) == HAK_DRAIN_BLOCKS, "took in %zu", held + free_in_slabs(heap, c));
+  CHECK(held + free_in_slabs(heap, c) == (HAK_DRAIN_BLOCKS + 6) / 7 * 7, "took in %zu", held + free_in_slabs(heap, c));
   return NULL;
 }
 
@@ -271,15 +277,15 @@ static void sleeping(size_t unused) {
     return; /* then nobody can know that it sleeps */
   }
   owner_t owner;
-  enum { BLOCKS = 2 * HAK_HELP_POSTS * HAK_RING_BLOCKS };
+  enum { A_POST = 3 * (1 + HAK_CARRIED_MAX), BLOCKS = 2 * HAK_HELP_POSTS * A_POST };
   owner_start(&owner, 256, BLOCKS + 1, false);
   for (size_t i = 1; i <= BLOCKS; i++) {
     hak_free(owner.blocks[i]);
-    size_t waiting = i % (HAK_HELP_POSTS * HAK_RING_BLOCKS) / HAK_RING_BLOCKS * HAK_RING_BLOCKS;
-    if (i % HAK_RING_BLOCKS == 0) {
-      CHECK(inbox_length(owner.heap) == waiting, "%zu freed: %zu wait, not %zu", i, inbox_length(owner.heap), waiting);
-    }
+    size_t waiting = (i - 1) / A_POST % HAK_HELP_POSTS * A_POST;
+    CHECK(inbox_length(owner.heap) == waiting, "%zu freed: %zu wait, not %zu", i, inbox_length(owner.heap), waiting);
   }
+  hak_remote_post_all(hak_heap_get());
+  CHECK(inbox_length(owner.heap) == 0, "%zu wait", inbox_length(owner.heap));
   CHECK(owner.heap->pending == NULL && hak_load_relaxed(&owner.heap->xclaim) == 0, "the helper is done");
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
     CHECK(hak_slab_is_valid(owner.heap, c), "class %u", c);
@@ -289,7 +295,7 @@ static void sleeping(size_t unused) {
   void *block = owner.blocks[0];
   ((hak_block_t *)block)->key = hak_freed_key(block);
   hak_store_relaxed(&owner.heap->xinbox, (uint64_t)(HAK_HELP_POSTS - 1) << REMOTE_COUNT_SHIFT);
-  hak_remote_post_one_mt(block, owner.heap->id);
+  hak_remote_post_one_mt(block, hak_tagmap_get_mt(block));
   CHECK(inbox_length(owner.heap) == 1 && hak_load_relaxed(&owner.heap->xclaim) == 0, "taken from a busy owner");
   hak_store_relaxed(&owner.heap->xbusy, false);
   owner_end(&owner);
@@ -323,7 +329,7 @@ static void many_posts(size_t unused) {
   for (size_t i = 0; i < POSTS; i++) {
     hak_block_t *block = owner.blocks[i];
     block->key = hak_freed_key(block);
-    hak_remote_post_one_mt(block, heap->id);
+    hak_remote_post_one_mt(block, hak_tagmap_get_mt(block));
     CHECK(posts_of(heap) == (i + 1) % 65536 && remote_first(hak_load_relaxed(&heap->xinbox)) == block, "post %zu", i);
   }
   CHECK(inbox_length(heap) == POSTS, "%zu blocks", inbox_length(heap));
