@@ -39,6 +39,14 @@
 #define hak_cas_acq_rel(p, old, new) \
   atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_acq_rel, memory_order_relaxed)
 
+/* Fetches a cache line that is about to be written, so that the writes of several can be waited for together: a processor
+ * commits its stores in order, one miss after another. Only a hint; what x86-64 processors do not know it, skip it. */
+#if defined(__x86_64__)
+#define hak_prefetch_write(p) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(const void *)(p)))
+#else
+#define hak_prefetch_write(p) __builtin_prefetch((p), 1)
+#endif
+
 /* The owner's half of an asymmetric barrier: keeps the compiler's order. The other half is a system call that makes the
  * processor keep it too (hak_os_barrier_all_threads). */
 #define hak_owner_barrier() atomic_signal_fence(memory_order_seq_cst)

@@ -84,31 +84,35 @@ void hak_remote_post_one_mt(hak_block_t *block, hak_tag_t tag) {
   remote_push_mt(hak_registry_heap(hak_tag_heap_id(tag)), block, block);
 }
 
-/* Takes one block in: into the owner's bin if it has room, else to its slab. */
-static void remote_take(hak_heap_t *heap, hak_tls_t *tls, hak_block_t *block, hak_tag_t tag) {
-  if (HAK_UNLIKELY(hak_tag_heap_id(tag) != heap->id)) hak_fatal("hak_free", HAK_BAD_OVERWRITTEN, block);
-  if (tls != NULL) {
-    hak_bin_t *bin = &tls->bin[hak_tag_class(tag)];
-    if (bin->room > 0) {
-      bin->room--;
-      block->next = bin->head;
-      bin->head = block;
-      return;
-    }
+/* Into the owner's bin, if it has room (and the first level of the tag map knows the slice). */
+static inline bool remote_to_bin(hak_tls_t *tls, hak_block_t *block) {
+  uint64_t offset = hak_tagmap_first(block) ^ tls->self;
+  if (HAK_UNLIKELY(offset >= HAK_TAG_OWN_END)) return false;
+  hak_bin_t *bin = &tls->bin[offset / HAK_BIN_SCALE];
+  if (bin->room <= 0) return false;
+  bin->room--;
+  block->next = bin->head;
+  bin->head = block;
+  return true;
+}
+
+static void remote_take(hak_heap_t *heap, hak_tls_t *tls, hak_block_t *block) {
+  if (tls != NULL && remote_to_bin(tls, block)) return;
+  if (HAK_UNLIKELY(hak_tag_heap_id(hak_tagmap_get_mt(block)) != heap->id)) {
+    hak_fatal("hak_free", HAK_BAD_OVERWRITTEN, block); /* the address came out of a carrier */
   }
   hak_slab_give(heap, block);
 }
 
 /* Takes in a carrier and what it carries; returns how many blocks that was. */
 static uint32_t remote_take_carrier(hak_heap_t *heap, hak_tls_t *tls, hak_block_t *carrier) {
-  hak_tag_t tag = hak_tagmap_get_mt(carrier);
-  uint32_t slots = hak_remote_class(tag)->ring_slots, taken = 1;
-  for (; slots != 0; slots--, taken++) {
-    hak_block_t *block = carrier->carried[slots - 1];
-    if (block == NULL) break;
-    remote_take(heap, tls, block, hak_tagmap_get_mt(block));
+  uint32_t slots = hak_remote_class(hak_tagmap_get_mt(carrier))->ring_slots, taken = 1;
+  if (carrier->next != NULL) hak_prefetch_write(carrier->next);
+  for (uint32_t i = slots; i != 0 && carrier->carried[i - 1] != NULL; i--) hak_prefetch_write(carrier->carried[i - 1]);
+  for (; slots != 0 && carrier->carried[slots - 1] != NULL; slots--, taken++) {
+    remote_take(heap, tls, carrier->carried[slots - 1]);
   }
-  remote_take(heap, tls, carrier, tag);
+  remote_take(heap, tls, carrier);
   return taken;
 }
 
