@@ -127,23 +127,36 @@ HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
 }
 
 /* Into a ring that was empty, full or another owner's. */
-HAK_SLOW_STATIC void free_begins_ring(hak_block_t *block, hak_tag_t tag, const char *function) {
-  hak_heap_t *heap = hak_tls.heap;
-  if (heap == NULL) {
-    free_other(block, function);
-    return;
-  }
+HAK_SLOW_STATIC void free_begins_ring(hak_block_t *block, hak_tag_t tag) {
   block->key = hak_freed_key(block);
-  hak_remote_free(heap, block, tag);
+  hak_remote_free(hak_tls.heap, block, tag);
 }
 
-/* Not of this thread's heap and of no pool span: a block of another heap's slab, most likely. */
+static void free_foreign(void *p, hak_tag_t tag, const char *function);
+
+/* The first of some blocks of the owner that the tag tells: looks whether it can be one, and at its ring. */
+static __attribute__((noinline)) void free_meet_owner(void *p, hak_tag_t tag, const char *function) {
+  bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have passed for some of the tag's */
+  hak_heap_t *heap = hak_tls.heap;
+  if (HAK_UNLIKELY(!is_address) || HAK_UNLIKELY(!hak_tag_is_slab(tag)) ||
+      HAK_UNLIKELY((uint32_t)tag >= HAK_TAG_OWN_END) || HAK_UNLIKELY(heap == NULL)) {
+    free_other(p, function);
+    return;
+  }
+  hak_tls.foreign_owner = hak_tag_owner(tag);
+  hak_tls.foreign_ring = hak_remote_ring(heap, tag);
+  free_foreign(p, tag, function);
+}
+
+/* Not of this thread's heap and of no pool span: a block of another heap's slab, most likely of the same as the last. */
 static __attribute__((noinline)) void free_foreign(void *p, hak_tag_t tag, const char *function) {
   size_t offset = (uint32_t)tag;
+  if (HAK_UNLIKELY(hak_tag_owner(tag) != hak_tls_foreign_owner())) {
+    free_meet_owner(p, tag, function);
+    return;
+  }
   hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
-  bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have passed for some of the tag's */
-  if (HAK_UNLIKELY(offset >= HAK_TAG_OWN_END) || HAK_UNLIKELY(!hak_tag_is_slab(tag)) || HAK_UNLIKELY(!is_address) ||
-      HAK_UNLIKELY(!free_is_block(p, bin))) {
+  if (HAK_UNLIKELY(offset >= HAK_TAG_OWN_END) || HAK_UNLIKELY(!free_is_block(p, bin))) {
     free_other(p, function);
     return;
   }
@@ -152,8 +165,8 @@ static __attribute__((noinline)) void free_foreign(void *p, hak_tag_t tag, const
     free_to_bin(p, bin);
     return;
   }
-  if (HAK_UNLIKELY(!hak_remote_put(hak_tls_rings(), p, tag))) {
-    free_begins_ring(p, tag, function);
+  if (HAK_UNLIKELY(!hak_remote_put(hak_tls_foreign_ring(), p, tag))) {
+    free_begins_ring(p, tag);
     return;
   }
   ((hak_block_t *)p)->key = hak_freed_key(p);

@@ -44,23 +44,20 @@ void hak_remote_help_parked_mt(hak_heap_t *heap) {
   if (HAK_UNLIKELY(hak_load_seq(&heap->xinbox) != 0)) remote_help(heap);
 }
 
-hak_ring_t hak_remote_no_rings[HAK_RINGS];
-
 static void remote_post(hak_heap_t *heap, hak_ring_t *ring) {
   hak_block_t *first = ring->first, *last = ring->last;
   hak_remote_end(ring);
   hak_count(&heap->remote_posts, 1);
-  hak_heap_t *owner = hak_registry_heap(ring->id);
+  hak_heap_t *owner = hak_registry_heap(ring->owner - HAK_TAG_HEAPS);
   *ring = (hak_ring_t){0};
   remote_push_mt(owner, first, last);
 }
 
 void hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag) {
-  if (hak_remote_put(heap->ring, block, tag)) return;
-  uint32_t id = hak_tag_heap_id(tag);
-  hak_ring_t *ring = &heap->ring[id % HAK_RINGS];
+  hak_ring_t *ring = hak_remote_ring(heap, tag);
+  if (hak_remote_put(ring, block, tag)) return;
   if (ring->first != NULL) remote_post(heap, ring);
-  *ring = (hak_ring_t){.last = block, .id = id, .room = HAK_RING_BYTES - 1};
+  *ring = (hak_ring_t){.last = block, .owner = hak_tag_owner(tag), .room = HAK_RING_BYTES - 1};
   hak_remote_carry(ring, block, tag);
 }
 

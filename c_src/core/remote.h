@@ -18,9 +18,6 @@
 #include "core/tagmap.h"
 #include "core/types.h"
 
-/* The rings of a thread without a heap: always empty. */
-HAK_HIDDEN extern hak_ring_t hak_remote_no_rings[HAK_RINGS];
-
 /* The class in the tag of a slab, whose lower half is its place in the table. */
 HAK_FAST const hak_slab_class_t *hak_remote_class(hak_tag_t tag) {
   _Static_assert(sizeof(hak_slab_class_t) == HAK_BIN_SCALE, "the class in a tag is scaled for bins");
@@ -41,13 +38,16 @@ HAK_FAST void hak_remote_carry(hak_ring_t *ring, hak_block_t *block, hak_tag_t t
   ring->room -= hak_remote_class(tag)->ring_bytes;
 }
 
-/* Puts a block of the heap and the class that the tag tells into the ring for it. False if that has other blocks, or none, or
- * is full: then hak_remote_free is for it. Else the caller sets the block's key right after. */
-HAK_FAST bool hak_remote_put(hak_ring_t *rings, hak_block_t *block, hak_tag_t tag) {
-  hak_ring_t *ring = &rings[hak_tag_heap_id(tag) % HAK_RINGS];
+HAK_FAST hak_ring_t *hak_remote_ring(hak_heap_t *heap, hak_tag_t tag) {
+  return &heap->ring[hak_tag_heap_id(tag) % HAK_RINGS];
+}
+
+/* Puts a block of the heap and the class that the tag tells into the ring for it. False if that has blocks of another heap, or
+ * none, or is full: then hak_remote_free is for it. Else the caller sets the block's key right after. */
+HAK_FAST bool hak_remote_put(hak_ring_t *ring, hak_block_t *block, hak_tag_t tag) {
   bool is_tiny = (uint32_t)tag < (1 + HAK_TINY_CLASSES) * HAK_BIN_SCALE;
   uint64_t slot;
-  if (HAK_UNLIKELY(ring->id != hak_tag_heap_id(tag))) return false;
+  if (HAK_UNLIKELY(ring->owner != hak_tag_owner(tag))) return false;
   if (HAK_LIKELY(is_tiny) && HAK_LIKELY(!__builtin_sub_overflow(ring->slots, 1u, &slot))) {
     ring->slots = slot;
     ring->first->carried[slot] = block;

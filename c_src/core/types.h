@@ -56,11 +56,12 @@ typedef struct hak_magazine {
 
 #define HAK_SLOT_ZERO ((uintptr_t)1)
 
-/* Owner: the thread. Carriers first .. last are linked, all blocks are of heap `id`; an empty ring is all zero. */
+/* Owner: the thread. Carriers first .. last are linked, all blocks are of the owner (of tags: core/tagmap.h); an empty
+ * ring is all zero. */
 typedef struct hak_ring {
   _Alignas(32) hak_block_t *first; /* so that an index is a shift */
   hak_block_t *last;
-  uint32_t id;
+  uint32_t owner;
   int32_t room;   /* in bytes, by the classes' ring_bytes; no more carriers when below zero */
   uint64_t slots; /* how many more blocks the first can carry */
 } hak_ring_t;
@@ -70,7 +71,8 @@ typedef struct hak_tls {
   hak_bin_t bin[HAK_SLAB_CLASSES];
   hak_magazine_t pool[HAK_POOL_CLASSES]; /* right behind the bins: hak_bin_by_128 */
   hak_tag_t self;                        /* hak_tag_self of its heap; HAK_TAG_NOBODY without one */
-  hak_ring_t *rings;                     /* its heap's; never NULL: core/remote.h */
+  hak_ring_t *foreign_ring; /* the ring of its heap for the owner, in tags, of what it last freed that was */
+  uint32_t foreign_owner;   /* another heap's; HAK_TAG_NOBODY's before */
   hak_heap_t *heap;
   bool exited; /* its heap was parked at the thread's end: what still comes borrows one for each call */
 } hak_tls_t;

@@ -19,8 +19,8 @@
 
 #define HEAP_TICK_CALLS 64u
 
-#define HEAP_NONE .self = HAK_TAG_NOBODY, .rings = hak_remote_no_rings
-_Thread_local hak_tls_t hak_tls = {HEAP_NONE};
+#define HEAP_NOBODY .self = HAK_TAG_NOBODY, .foreign_owner = HAK_TAG_NOBODY >> HAK_TAG_OWNER_SHIFT
+_Thread_local hak_tls_t hak_tls = {HEAP_NOBODY};
 
 static _Atomic bool heap_xprocess_started;
 
@@ -61,14 +61,13 @@ static void heap_attach(hak_heap_t *heap) {
     heap->ace[c] = (hak_magazine_t){.slots = heap->ace_slots[c], .capacity = capacity};
   }
   tls->self = hak_tag_self(heap->id);
-  tls->rings = heap->ring;
   tls->heap = heap;
 }
 
 /* Disconnects the calling thread from its heap, which is then anybody's. */
 static void heap_detach(hak_heap_t *heap) {
   hak_heap_flush(heap);
-  hak_tls = (hak_tls_t){HEAP_NONE, .exited = true};
+  hak_tls = (hak_tls_t){HEAP_NOBODY, .exited = true};
   heap->tls = NULL;
   hak_registry_park_mt(heap);
   hak_remote_help_parked_mt(heap); /* what was posted after the flush and before it was seen to be parked */

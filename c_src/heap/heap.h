@@ -37,16 +37,22 @@ HAK_FAST uint64_t hak_tls_xor_self(uint64_t x) {
   __asm__("xorq %%fs:hak_tls@tpoff+%c1, %0" : "+r"(x) : "i"(offsetof(hak_tls_t, self)));
   return x;
 }
-HAK_FAST hak_ring_t *hak_tls_rings(void) {
-  hak_ring_t *rings;
-  __asm__("movq %%fs:hak_tls@tpoff+%c1, %0" : "=r"(rings) : "i"(offsetof(hak_tls_t, rings)));
-  return rings;
+HAK_FAST hak_ring_t *hak_tls_foreign_ring(void) {
+  hak_ring_t *ring;
+  __asm__("movq %%fs:hak_tls@tpoff+%c1, %0" : "=r"(ring) : "i"(offsetof(hak_tls_t, foreign_ring)));
+  return ring;
+}
+HAK_FAST uint32_t hak_tls_foreign_owner(void) {
+  uint32_t owner;
+  __asm__("movl %%fs:hak_tls@tpoff+%c1, %0" : "=r"(owner) : "i"(offsetof(hak_tls_t, foreign_owner)));
+  return owner;
 }
 #else
 #define HAK_TLS_AT(offset) ((void HAK_TLS *)(hak_tls_place() + (offset)))
 #define HAK_TLS_ROOM_AT(offset) HAK_TLS_AT((offset) + offsetof(hak_bin_t, room))
 HAK_FAST uint64_t hak_tls_xor_self(uint64_t x) { return x ^ hak_tls_mine()->self; }
-HAK_FAST hak_ring_t *hak_tls_rings(void) { return hak_tls_mine()->rings; }
+HAK_FAST hak_ring_t *hak_tls_foreign_ring(void) { return hak_tls_mine()->foreign_ring; }
+HAK_FAST uint32_t hak_tls_foreign_owner(void) { return hak_tls_mine()->foreign_owner; }
 #endif
 
 /* The bin, its room, and the magazine at an offset in hak_tls. */

@@ -100,7 +100,7 @@ static void posts_at(size_t bytes) {
           inbox_length(owner.heap), (unsigned long long)posts_of(owner.heap));
     CHECK(heap->remote_posts == posted / a_post, "%zu: counted", i);
   }
-  CHECK(ring->id == owner.heap->id && ring->first == owner.blocks[count - 1] && ring->last == ring->first, "the last");
+  CHECK(ring->owner == owner.heap->id + HAK_TAG_HEAPS && ring->first == owner.blocks[count - 1] && ring->last == ring->first, "the last");
   hak_remote_post_all(heap);
   CHECK(ring_length(ring) == 0 && ring->first == NULL && inbox_length(owner.heap) == count, "posted all");
   CHECK(posts_of(owner.heap) == 4, "%llu posts", (unsigned long long)posts_of(owner.heap));
