@@ -179,15 +179,16 @@ const LARGE_EXAMPLES: &str = "Examples:
 
 const SCALE_HELP: &str = "\
 Workloads:
-  own, shared  those of midlarge
-  larson       that of `small`
-  prodcons     that of `small`, symmetric, 64 B
+  own, shared, pipe  those of midlarge
+  larson             that of `small`
+  prodcons           that of `small`, symmetric, 64 B
 
 Settings with more threads than cores are marked as oversubscribed. All settings of a workload do the same number of
-operations, shared among the threads.
+operations, shared among the threads. An odd number of threads is passed over by pipe, and by prodcons except for 1.
 
 Examples:
   hakmem-bench scale                                everything
+  hakmem-bench scale --threads 1,2,4,8,16 --workload own,shared,pipe --only hakmem,system,mimalloc,mimalloc2
   hakmem-bench scale --threads 1,2 --workload own --only hakmem,mimalloc";
 
 fn suite_help(suite: &[Workload], examples: &str) -> String {
@@ -427,15 +428,22 @@ mod tests {
 
     #[test]
     fn scale_shares_the_operations_among_the_threads() {
-        let cli = parse("scale --threads 1,3,4 --workload own,prodcons --ops 100").unwrap();
+        let cli = parse("scale --threads 1,3,4 --workload own,pipe,prodcons --ops 100").unwrap();
         let Some(Command::Scale(args)) = cli.command else {
             panic!("{cli:?}")
         };
-        let cases = scale::cases(&args);
+        let cases = scale::cases(&args).unwrap();
         let told: Vec<_> = cases.iter().map(|c| (c.name.as_str(), c.ops)).collect();
         let own = [("own, 1 thread", 100), ("own, 3 threads", 34), ("own, 4 threads", 25)];
+        let pipe = [("pipe, 4 threads", 25)];
         let prodcons = [("prodcons, 1 thread", 100), ("prodcons, 4 threads", 25)];
-        assert_eq!(told, [&own[..], &prodcons[..]].concat());
+        assert_eq!(told, [&own[..], &pipe, &prodcons].concat());
+
+        let cli = parse("scale --threads 1,3 --workload pipe").unwrap();
+        let Some(Command::Scale(args)) = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert!(scale::cases(&args).unwrap_err().contains("even"));
     }
 
     #[test]
@@ -447,8 +455,8 @@ mod tests {
             ("small --workload larsen", "possible values: churn, pairs, larson,"),
             ("large --workload larson", "possible values: huge, vector,"),
             (
-                "scale --workload pipe",
-                "possible values: own, shared, larson, prodcons",
+                "scale --workload pipes",
+                "possible values: own, shared, pipe, larson, prodcons",
             ),
             ("--threads 0", "0 is not in 1..=1024"),
             ("--rounds x", "invalid digit"),

@@ -66,7 +66,7 @@ fn suite(name: &str, all: &[Workload], wanted: &[String], args: &Suite, seconds:
 }
 
 fn scaling(args: &Scale) -> Result<(), String> {
-    let cases = scale::cases(args);
+    let cases = or_usage(scale::cases(args));
     let course = Course::run(cases, &args.common, args.limits(), None)?;
     print!("{}", scale::tables(&course.comparison));
     let csv = course.write("scale.csv", report::write_csv)?;

@@ -26,7 +26,18 @@ struct Scaled {
     slots: usize,
 }
 
-const SCALED: [Scaled; 4] = [
+impl Scaled {
+    /// Producers and consumers come in pairs; only in prodcons may one thread be its own partner.
+    fn takes(&self, threads: u64) -> bool {
+        match self.name {
+            "pipe" => threads % 2 == 0,
+            "prodcons" => threads == 1 || threads % 2 == 0,
+            _ => true,
+        }
+    }
+}
+
+const SCALED: [Scaled; 5] = [
     Scaled {
         name: "own",
         workload: "midlarge",
@@ -38,6 +49,13 @@ const SCALED: [Scaled; 4] = [
         name: "shared",
         workload: "midlarge",
         variant: "shared",
+        ops: 1_000_000,
+        slots: 2048,
+    },
+    Scaled {
+        name: "pipe",
+        workload: "midlarge",
+        variant: "pipe",
         ops: 1_000_000,
         slots: 2048,
     },
@@ -64,7 +82,8 @@ pub fn names() -> Vec<&'static str> {
     SCALED.iter().map(|scaled| scaled.name).collect()
 }
 
-pub fn cases(args: &Scale) -> Vec<Case> {
+/// The settings asked for, without those that a workload does not take; or why there are none.
+pub fn cases(args: &Scale) -> Result<Vec<Case>, String> {
     let threads = if args.threads.is_empty() {
         &THREADS[..]
     } else {
@@ -74,11 +93,7 @@ pub fn cases(args: &Scale) -> Vec<Case> {
     let quick = if args.common.quick { QUICK_DIVISOR } else { 1 };
     let mut cases = Vec::new();
     for scaled in SCALED.iter().filter(|scaled| wanted(scaled.name)) {
-        for &threads in threads {
-            // Each of the producers and consumers has a partner.
-            if scaled.workload == "prodcons" && threads > 1 && threads % 2 != 0 {
-                continue;
-            }
+        for &threads in threads.iter().filter(|&&threads| scaled.takes(threads)) {
             cases.push(Case {
                 workload: scaled.workload.into(),
                 name: format!(
@@ -94,7 +109,13 @@ pub fn cases(args: &Scale) -> Vec<Case> {
             });
         }
     }
-    cases
+    if cases.is_empty() {
+        return Err(format!(
+            "--threads {threads:?}: {} needs an even number of threads",
+            args.workload.join(" and ")
+        ));
+    }
+    Ok(cases)
 }
 
 /// The cases of one workload, with their rows.
