@@ -71,26 +71,33 @@ pub struct Common {
     pub out: Option<PathBuf>,
 }
 
+/// What midlarge and the suites take.
 #[derive(Args, Clone, Debug)]
-pub struct MidLarge {
-    /// Number of threads [default: 2 and 4, depending on the variant]
+pub struct Sizes {
+    /// Number of threads [default: chosen for each setting]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024))]
     pub threads: Option<u64>,
 
-    /// Operations of each thread; an operation is one allocation or one release [default: chosen for each variant]
+    /// Operations of each thread: allocations, reallocations and releases [default: chosen for each setting]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000_000_000))]
     pub ops: Option<u64>,
 
-    /// Slots of the working set: of each thread (own) or of all (shared, pipe) [default: 2048]
+    /// Size of the working set; what it counts depends on the workload [default: chosen for each setting]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=16_777_216))]
     pub slots: Option<u64>,
 
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct MidLarge {
     /// Variants of the workload to run, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(variant_names()))]
     pub variant: Vec<String>,
 
     #[command(flatten)]
-    pub common: Common,
+    pub sizes: Sizes,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -116,24 +123,12 @@ pub struct Large {
 /// What both suites take.
 #[derive(Args, Clone, Debug)]
 pub struct Suite {
-    /// Number of threads [default: chosen for each setting]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024))]
-    pub threads: Option<u64>,
-
-    /// Operations of each thread: allocations, reallocations and releases [default: chosen for each setting]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000_000_000))]
-    pub ops: Option<u64>,
-
-    /// Size of the working set; what it counts depends on the workload [default: chosen for each setting]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=16_777_216))]
-    pub slots: Option<u64>,
-
     /// Print a table for each setting too, with peak memory and page faults [default: only with --workload]
     #[arg(long)]
     pub tables: bool,
 
     #[command(flatten)]
-    pub common: Common,
+    pub sizes: Sizes,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -244,10 +239,10 @@ impl Common {
     }
 }
 
-impl MidLarge {
-    pub fn request(&self) -> Request {
+impl Sizes {
+    pub fn request(&self, variants: &[String]) -> Request {
         Request {
-            variants: self.variant.clone(),
+            variants: variants.to_vec(),
             threads: self.threads.map(|n| n as usize),
             ops: self.ops,
             slots: self.slots.map(|n| n as usize),
@@ -255,17 +250,29 @@ impl MidLarge {
             quick: self.common.quick,
         }
     }
+}
+
+impl MidLarge {
+    pub fn request(&self) -> Request {
+        self.sizes.request(&self.variant)
+    }
 
     /// Nothing was asked for that makes the comparison much shorter or longer.
     pub fn takes_the_usual_time(&self) -> bool {
-        let sizes = [self.threads, self.ops, self.slots, self.common.rounds];
-        let all = self.common.only.is_empty() && self.variant.is_empty();
-        !self.common.quick && sizes.iter().all(Option::is_none) && all
+        let Sizes {
+            threads,
+            ops,
+            slots,
+            common,
+        } = &self.sizes;
+        let all = common.only.is_empty() && self.variant.is_empty();
+        !common.quick && [threads, ops, slots, &common.rounds].iter().all(|n| n.is_none()) && all
     }
 
     pub fn limits(&self) -> Limits {
-        self.common.limits(Limits {
-            rounds: if self.common.quick { QUICK_ROUNDS } else { ROUNDS },
+        let common = &self.sizes.common;
+        common.limits(Limits {
+            rounds: if common.quick { QUICK_ROUNDS } else { ROUNDS },
             least: 3,
             time: Some(TIME_LIMIT),
         })
@@ -274,18 +281,12 @@ impl MidLarge {
 
 impl Suite {
     pub fn request(&self) -> Request {
-        Request {
-            variants: Vec::new(),
-            threads: self.threads.map(|n| n as usize),
-            ops: self.ops,
-            slots: self.slots.map(|n| n as usize),
-            seed: self.common.seed,
-            quick: self.common.quick,
-        }
+        self.sizes.request(&[])
     }
 
     pub fn limits(&self, seconds: u64) -> Limits {
-        self.common.limits(if self.common.quick {
+        let common = &self.sizes.common;
+        common.limits(if common.quick {
             fitting(1, 25)
         } else {
             fitting(5, seconds)
@@ -376,7 +377,7 @@ mod tests {
             .iter()
             .all(|c| (c.threads, c.ops, c.slots, c.seed) == (8, 1000, 64, 7)));
         assert_eq!((args.limits().rounds, args.limits().time), (2, None));
-        assert_eq!(args.common.only, ["hakmem", "system"]);
+        assert_eq!(args.sizes.common.only, ["hakmem", "system"]);
     }
 
     #[test]

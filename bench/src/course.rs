@@ -31,7 +31,7 @@ pub fn drive(cli: &Cli) -> Result<(), String> {
 fn midlarge(args: &MidLarge) -> Result<(), String> {
     let cases = or_usage((workloads::midlarge::WORKLOAD.cases)(&args.request()));
     let time = args.takes_the_usual_time().then_some("about two minutes");
-    let course = Course::run(cases, &args.common, args.limits(), time)?;
+    let course = Course::run(cases, &args.sizes.common, args.limits(), time)?;
     print!("{}", report::tables(&course.comparison));
     let csv = course.write("midlarge.csv", report::write_csv)?;
     let svg = course.write("midlarge.svg", chart::write_svg)?;
@@ -45,7 +45,7 @@ fn suite(name: &str, all: &[Workload], wanted: &[String], args: &Suite, seconds:
             cases.extend(or_usage((workload.cases)(&args.request())));
         }
     }
-    let course = Course::run(cases, &args.common, args.limits(seconds), None)?;
+    let course = Course::run(cases, &args.sizes.common, args.limits(seconds), None)?;
     if args.tables || !wanted.is_empty() {
         print!("{}", report::tables(&course.comparison));
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -28,6 +28,22 @@ fn run(args: &[&str]) -> Output {
         .unwrap()
 }
 
+/// Runs a comparison that must succeed, with its files in `out`; returns what it printed.
+fn compare(args: &str, out: &Path) -> String {
+    let args: Vec<&str> = args.split(' ').chain(["--out", out.to_str().unwrap()]).collect();
+    let output = run(&args);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}{errors}");
+    printed
+}
+
+fn assert_printed(printed: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(printed.contains(text), "{text:?} is missing in:\n{printed}");
+    }
+}
+
 fn records(csv: &str) -> Vec<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
     reader
@@ -43,24 +59,8 @@ fn column(name: &str) -> usize {
 #[test]
 fn a_small_comparison() {
     let out = folder("small");
-    let args = [
-        "--only",
-        "hakmem,system",
-        "--ops",
-        "300",
-        "--slots",
-        "32",
-        "--rounds",
-        "2",
-    ];
-    let output = run(&[&args[..], &["--threads", "2", "--out", out.to_str().unwrap()]].concat());
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success(),
-        "{printed}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    for expected in [
+    let printed = compare("--only hakmem,system --ops 300 --slots 32 --rounds 2 --threads 2", &out);
+    let expected = [
         "midlarge: own, 2 threads  (300 operations a thread, 32 slots, seed 42",
         "midlarge: shared, 2 threads",
         "midlarge: pipe, 2 threads",
@@ -68,9 +68,8 @@ fn a_small_comparison() {
         "noise floor: ",
         "small/midlarge.csv",
         "small/midlarge.svg",
-    ] {
-        assert!(printed.contains(expected), "{expected:?} is missing in:\n{printed}");
-    }
+    ];
+    assert_printed(&printed, &expected);
 
     // Three cases, three contestants (hakmem twice), two rounds.
     let records = records(&fs::read_to_string(out.join("midlarge.csv")).unwrap());
@@ -103,25 +102,19 @@ fn a_small_comparison() {
 #[test]
 fn a_suite_ends_with_its_summary() {
     let out = folder("suite");
-    let args = "small --workload churn,pairs --only hakmem,system --ops 200 --slots 20 --rounds 2 --out";
-    let args: Vec<&str> = args.split(' ').chain(out.to_str()).collect();
-    let output = run(&args);
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success(),
-        "{printed}{}",
-        String::from_utf8_lossy(&output.stderr)
+    let printed = compare(
+        "small --workload churn,pairs --only hakmem,system --ops 200 --slots 20 --rounds 2",
+        &out,
     );
-    for expected in [
+    let expected = [
         "churn: churn  (200 operations a thread, 20 slots, seed 42",
         "pairs: pairs, fifo 1024 B",
         "Summary: speed of hakmem",
         "geometric mean: speed",
         "geometric mean: peak RSS",
         "suite/small-summary.csv",
-    ] {
-        assert!(printed.contains(expected), "{expected:?} is missing in:\n{printed}");
-    }
+    ];
+    assert_printed(&printed, &expected);
     let first = printed.lines().any(|l| l.starts_with("hakmem is first, or within"));
     let behind = printed.lines().any(|l| l.starts_with("hakmem is not first beyond"));
     assert!(first != behind, "{printed}");
@@ -146,14 +139,9 @@ fn a_suite_ends_with_its_summary() {
 #[test]
 fn scaling_shows_throughput_and_processor_time() {
     let out = folder("scale");
-    let args = "scale --threads 1,2,1024 --workload own,prodcons --only hakmem,system --ops 2000 --rounds 1 --out";
-    let args: Vec<&str> = args.split(' ').chain(out.to_str()).collect();
-    let output = run(&args);
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success(),
-        "{printed}{}",
-        String::from_utf8_lossy(&output.stderr)
+    let printed = compare(
+        "scale --threads 1,2,1024 --workload own,prodcons --only hakmem,system --ops 2000 --rounds 1",
+        &out,
     );
     let titles = [
         "own: Mops/s",
@@ -213,15 +201,14 @@ fn help_says_what_it_does_how_long_it_takes_and_where_results_go() {
     let output = run(&["--help"]);
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    for expected in [
+    let expected = [
         "about two minutes",
         "target/hakmem-bench/",
         "Examples",
         "--only",
         "shared",
-    ] {
-        assert!(help.contains(expected), "{expected:?} is missing in:\n{help}");
-    }
+    ];
+    assert_printed(&help, &expected);
     assert!(!help.contains("worker"), "the worker is not for people");
 }
 
