@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{builder::PossibleValuesParser, value_parser, Args, Parser, Subcommand};
+use clap::{builder::PossibleValuesParser, value_parser, Arg, Args, Parser, Subcommand};
 
 use crate::{
     course, peers,
@@ -37,11 +37,14 @@ pub enum Command {
     /// Blocks of 8 to 32 KiB, by several threads: what is run without a command
     Midlarge(MidLarge),
     /// Small blocks: a suite of workloads, and a summary of all; about five minutes
-    #[command(after_help = suite_help(workloads::SMALL, SMALL_EXAMPLES))]
-    Small(Small),
+    #[command(after_help = suite_help(workloads::SMALL, SMALL_EXAMPLES), mut_arg("workload", names_only(workloads::SMALL)))]
+    Small(Suite),
+    /// Workloads after benchmarks that allocators are usually compared by, and a summary of all; about three minutes
+    #[command(after_help = suite_help(workloads::CLASSIC, CLASSIC_EXAMPLES), mut_arg("workload", names_only(workloads::CLASSIC)))]
+    Classic(Suite),
     /// Blocks of 8 KiB to 1 GiB: a suite of workloads, and a summary of all; about three minutes
-    #[command(after_help = suite_help(workloads::LARGE, LARGE_EXAMPLES))]
-    Large(Large),
+    #[command(after_help = suite_help(workloads::LARGE, LARGE_EXAMPLES), mut_arg("workload", names_only(workloads::LARGE)))]
+    Large(Suite),
     /// Thread scaling: throughput and processor time for an operation, with 1 to 32 threads; about three minutes
     #[command(after_help = SCALE_HELP)]
     Scale(Scale),
@@ -100,29 +103,13 @@ pub struct MidLarge {
     pub sizes: Sizes,
 }
 
-#[derive(Args, Clone, Debug)]
-pub struct Small {
-    /// Workloads to run, separated by commas [default: all]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(names(workloads::SMALL)))]
-    pub workload: Vec<String>,
-
-    #[command(flatten)]
-    pub suite: Suite,
-}
-
-#[derive(Args, Clone, Debug)]
-pub struct Large {
-    /// Workloads to run, separated by commas [default: all]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(names(workloads::LARGE)))]
-    pub workload: Vec<String>,
-
-    #[command(flatten)]
-    pub suite: Suite,
-}
-
-/// What both suites take.
+/// What all suites take.
 #[derive(Args, Clone, Debug)]
 pub struct Suite {
+    /// Workloads to run, separated by commas [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub workload: Vec<String>,
+
     /// Print a table for each setting too, with peak memory and page faults [default: only with --workload]
     #[arg(long)]
     pub tables: bool,
@@ -168,6 +155,10 @@ const SMALL_EXAMPLES: &str = "Examples:
   hakmem-bench small --workload larson,prodcons --only hakmem,mimalloc
   hakmem-bench small --workload larson --threads 16 --rounds 9";
 
+const CLASSIC_EXAMPLES: &str = "Examples:
+  hakmem-bench classic                              the whole suite
+  hakmem-bench classic --workload sh8bench,xmalloc --threads 16";
+
 const LARGE_EXAMPLES: &str = "Examples:
   hakmem-bench large                                the whole suite; needs about 2 GiB of memory
   hakmem-bench large --workload vector --slots 256  a vector that grows to 256 MiB";
@@ -211,8 +202,9 @@ fn fitting(least: usize, seconds: u64) -> Limits {
     }
 }
 
-fn names(suite: &[Workload]) -> Vec<&'static str> {
-    suite.iter().map(|w| w.name).collect()
+/// Lets `--workload` name those of a suite.
+fn names_only(suite: &'static [Workload]) -> impl FnOnce(Arg) -> Arg {
+    move |arg| arg.value_parser(PossibleValuesParser::new(suite.iter().map(|w| w.name)))
 }
 
 fn variant_names() -> Vec<&'static str> {
@@ -398,8 +390,8 @@ mod tests {
             panic!("{cli:?}")
         };
         assert_eq!(args.workload, ["larson", "tree"]);
-        assert_eq!(args.suite.limits(100).least, 5);
-        let request = args.suite.request();
+        assert_eq!(args.limits(100).least, 5);
+        let request = args.request();
         let cases = (workloads::find("larson").unwrap().cases)(&request).unwrap();
         let [case] = &cases[..] else {
             panic!("two settings became one: {cases:?}")
@@ -412,12 +404,17 @@ mod tests {
         let Some(Command::Large(args)) = cli.command else {
             panic!("{cli:?}")
         };
-        assert_eq!((args.suite.limits(100).rounds, args.suite.limits(100).time), (1, None));
+        assert_eq!((args.limits(100).rounds, args.limits(100).time), (1, None));
     }
 
     #[test]
     fn names_of_cases_are_unique_in_each_suite() {
-        for suite in [workloads::MIDLARGE, workloads::SMALL, workloads::LARGE] {
+        for suite in [
+            workloads::MIDLARGE,
+            workloads::SMALL,
+            workloads::CLASSIC,
+            workloads::LARGE,
+        ] {
             let cases = suite.iter().flat_map(|w| (w.cases)(&Request::default()).unwrap());
             let mut names: Vec<String> = cases.map(|case| case.name).collect();
             let all = names.len();

@@ -22,8 +22,9 @@ pub fn drive(cli: &Cli) -> Result<(), String> {
     match &cli.command {
         None => midlarge(&cli.midlarge),
         Some(Command::Midlarge(args)) => midlarge(args),
-        Some(Command::Small(args)) => suite("small", workloads::SMALL, &args.workload, &args.suite, 240),
-        Some(Command::Large(args)) => suite("large", workloads::LARGE, &args.workload, &args.suite, 150),
+        Some(Command::Small(args)) => suite("small", workloads::SMALL, args, 240),
+        Some(Command::Classic(args)) => suite("classic", workloads::CLASSIC, args, 150),
+        Some(Command::Large(args)) => suite("large", workloads::LARGE, args, 150),
         Some(Command::Scale(args)) => scaling(args),
     }
 }
@@ -38,7 +39,8 @@ fn midlarge(args: &MidLarge) -> Result<(), String> {
     course.end(&[("Every run:", csv), ("Chart:", svg)])
 }
 
-fn suite(name: &str, all: &[Workload], wanted: &[String], args: &Suite, seconds: u64) -> Result<(), String> {
+fn suite(name: &str, all: &[Workload], args: &Suite, seconds: u64) -> Result<(), String> {
+    let wanted = &args.workload;
     let mut cases = Vec::new();
     for workload in all {
         if wanted.is_empty() || wanted.iter().any(|name| name == workload.name) {

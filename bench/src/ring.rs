@@ -65,7 +65,37 @@ impl<T: Copy> Ring<T> {
     }
 }
 
+impl<T: Copy> Ring<T> {
+    /// The ends for threads in a circle: each sends into its own ring and receives from the previous one's.
+    pub fn circle(rings: &mut [Ring<T>]) -> Vec<(Sender<'_, T>, Receiver<'_, T>)> {
+        let (senders, mut receivers): (Vec<_>, Vec<_>) = rings.iter_mut().map(Ring::split).unzip();
+        receivers.rotate_right(1);
+        senders.into_iter().zip(receivers).collect()
+    }
+}
+
 impl<T: Copy> Sender<'_, T> {
+    /// Appends all of `values`, of which there must not be more than places, in one step; waits until they fit.
+    #[inline]
+    pub fn push_all(&mut self, values: &[T]) {
+        let places = self.ring.cells.len();
+        debug_assert!(values.len() <= places);
+        let mut tries = 0;
+        while self.tail + values.len() - self.head_seen > places {
+            // As in `push`.
+            self.head_seen = self.ring.head.0.load(Ordering::Acquire);
+            if self.tail + values.len() - self.head_seen > places {
+                relax(&mut tries);
+            }
+        }
+        for (i, &value) in values.iter().enumerate() {
+            // SAFETY: as in `push`.
+            unsafe { (*self.ring.cells[(self.tail + i) & (places - 1)].get()).write(value) };
+        }
+        self.tail += values.len();
+        self.ring.tail.0.store(self.tail, Ordering::Release);
+    }
+
     /// Appends `value`; false when the queue is full.
     #[inline]
     pub fn push(&mut self, value: T) -> bool {
@@ -87,6 +117,27 @@ impl<T: Copy> Sender<'_, T> {
 }
 
 impl<T: Copy> Receiver<'_, T> {
+    /// Hands the oldest `count` values, of which there must not be more than places, to `take`; waits until they are there.
+    #[inline]
+    pub fn pop_all(&mut self, count: usize, mut take: impl FnMut(T)) {
+        let places = self.ring.cells.len();
+        debug_assert!(count <= places);
+        let mut tries = 0;
+        while self.tail_seen - self.head < count {
+            // As in `pop`.
+            self.tail_seen = self.ring.tail.0.load(Ordering::Acquire);
+            if self.tail_seen - self.head < count {
+                relax(&mut tries);
+            }
+        }
+        for i in 0..count {
+            // SAFETY: as in `pop`.
+            take(unsafe { (*self.ring.cells[(self.head + i) & (places - 1)].get()).assume_init_read() });
+        }
+        self.head += count;
+        self.ring.head.0.store(self.head, Ordering::Release);
+    }
+
     /// Takes the oldest value; None when the queue is empty.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
@@ -155,6 +206,16 @@ mod tests {
                 };
                 assert_eq!(got, v);
             }
+        });
+    }
+    #[test]
+    fn many_at_a_time_keep_their_order_too() {
+        let mut rings = [Ring::new(8)];
+        let (mut tx, mut rx) = Ring::circle(&mut rings).pop().unwrap();
+        std::thread::scope(|s| {
+            s.spawn(move || (0..3000).for_each(|v| tx.push_all(&[3 * v, 3 * v + 1, 3 * v + 2])));
+            let mut expected = 0..9000;
+            (0..1800).for_each(|_| rx.pop_all(5, |value| assert_eq!(Some(value), expected.next())));
         });
     }
 }

@@ -164,7 +164,11 @@ fn scaling_shows_throughput_and_processor_time() {
 
 #[test]
 fn each_suites_help_lists_its_workloads() {
-    for (suite, workloads) in [("small", workloads::SMALL), ("large", workloads::LARGE)] {
+    for (suite, workloads) in [
+        ("small", workloads::SMALL),
+        ("classic", workloads::CLASSIC),
+        ("large", workloads::LARGE),
+    ] {
         let output = run(&[suite, "--help"]);
         let help = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success());
@@ -175,7 +179,7 @@ fn each_suites_help_lists_its_workloads() {
     }
     let top = String::from_utf8(run(&["--help"]).stdout).unwrap();
     assert!(
-        ["small", "large", "scale"]
+        ["small", "classic", "large", "scale"]
             .iter()
             .all(|name| top.contains(&format!("  {name} "))),
         "{top}"

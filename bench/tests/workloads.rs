@@ -8,7 +8,7 @@ use std::{
 use hakmem_bench::{
     peers::{Peer, Presence, PEERS},
     worker,
-    workloads::{self, Case, Outcome, Request, LARGE},
+    workloads::{self, Case, Outcome, Request, CLASSIC, LARGE},
 };
 
 /// The cases of all workloads with 1, 2 and 4 threads, as far as each takes them.
@@ -58,6 +58,12 @@ fn excess(case: &Case) -> u64 {
         "thread-churn" => 2 * case.slots as u64,
         // A tree: nodes, vectors (at most one each, rarely grown), and the release of both.
         "tree" => 5 * case.slots as u64,
+        // A batch, or the last steps of a loop; what a thread allocates and frees in four phases.
+        "sh6bench" | "sh8bench" | "rptest" | "xmalloc" => 2 * case.slots as u64,
+        "mstress" => case.slots as u64,
+        // A step; a cover.
+        "cfrac" => 8,
+        "espresso" => 2 * 32 + 5,
         // A vector of 2 MiB.
         "vector" => 40,
         _ => 2,
@@ -74,7 +80,7 @@ fn assert_complete(case: &Case, outcome: &Outcome) {
     assert!(tally.is_balanced(), "{case:?}: {tally:?}");
     assert_eq!(tally.corrupt, 0, "{case:?}: {tally:?}");
     assert!(tally.allocs > 0 && tally.frees > 0, "{case:?}: {tally:?}");
-    let reallocates = ["tree", "strings", "vector"].contains(&case.workload.as_str());
+    let reallocates = ["tree", "strings", "espresso", "vector"].contains(&case.workload.as_str());
     assert_eq!(tally.reallocs > 0, reallocates, "{case:?}: {tally:?}");
 }
 
@@ -150,6 +156,14 @@ fn sizes(case: &Case) -> (u64, u64) {
         "cache-scratch" | "cache-thrash" => (8, 8),
         "bulk" => (16, 256),
         "mixed" => (16, 32 << 10),
+        "sh6bench" | "sh8bench" => (1, 1000),
+        "xmalloc" => (16, 2048),
+        "mstress" => (16, 16 << 10),
+        "rptest" => (16, 16 << 10),
+        "alloc-test" => (8, 1024),
+        "glibc-thread" => (4, 32 << 10),
+        "cfrac" => (12, 52),
+        "espresso" => (16, 2048),
         "huge" => (5 << 20, 25 << 20),
         "vector" => (4096, 2 << 20),
         "matrices" => (100 << 10, 8 << 20),
@@ -258,8 +272,12 @@ fn every_workload_runs_on_every_peer_of_this_build() {
 #[test]
 fn equal_seeds_do_equal_work() {
     let tally = |case: &Case| workloads::run::<System, false>(case).unwrap().tally;
-    for name in ["midlarge", "tree", "strings"] {
-        let cases = small_cases();
+    let cases = small_cases();
+    let classic = |case: &&Case| CLASSIC.iter().any(|workload| workload.name == case.workload);
+    for case in cases.iter().filter(classic) {
+        assert_eq!(tally(case), tally(case), "{case:?}");
+    }
+    for name in ["midlarge", "tree", "strings", "alloc-test", "espresso"] {
         let case = cases.iter().find(|case| case.workload == name).unwrap();
         assert_eq!(tally(case), tally(case), "{name}");
         let other = Case {

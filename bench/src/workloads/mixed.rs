@@ -41,9 +41,7 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         Block::allocate::<A, CHECK>(sizes::octaves(draw, 16, 11), ALIGN, draw, tally)
     };
     let mut rings: Vec<Ring<Block>> = (0..case.threads).map(|_| Ring::new(QUEUE)).collect();
-    let (senders, mut receivers): (Vec<_>, Vec<_>) = rings.iter_mut().map(Ring::split).unzip();
-    receivers.rotate_right(1);
-    let ends = HandOut::new(senders.into_iter().zip(receivers));
+    let ends = HandOut::new(Ring::circle(&mut rings));
     let (timing, results) = timed::<A, _, _>(
         case.threads,
         |index| {

@@ -1,7 +1,7 @@
 //! What is measured: the tables of workloads, and what all of them share.
 //!
 //! A new workload is a file beside these with a `run` function and a `WORKLOAD`; it is added to one of the tables
-//! ([`SMALL`], [`LARGE`]) and to [`run`].
+//! ([`SMALL`], [`CLASSIC`], [`LARGE`]) and to [`run`].
 
 pub mod block;
 pub mod midlarge;
@@ -20,6 +20,15 @@ pub mod prodcons;
 pub mod strings;
 pub mod thread_churn;
 pub mod tree;
+
+pub mod alloc_test;
+pub mod cfrac;
+pub mod espresso;
+pub mod glibc_thread;
+pub mod mstress;
+pub mod rptest;
+pub mod sh;
+pub mod xmalloc;
 
 pub mod buffers;
 pub mod huge;
@@ -98,11 +107,24 @@ pub const SMALL: &[Workload] = &[
     mixed::WORKLOAD,
 ];
 
+/// After benchmarks that allocators are usually compared by: `hakmem-bench classic`.
+pub const CLASSIC: &[Workload] = &[
+    sh::SIX,
+    sh::EIGHT,
+    xmalloc::WORKLOAD,
+    mstress::WORKLOAD,
+    rptest::WORKLOAD,
+    alloc_test::WORKLOAD,
+    glibc_thread::WORKLOAD,
+    cfrac::WORKLOAD,
+    espresso::WORKLOAD,
+];
+
 /// Blocks of 8 KiB to 1 GiB: `hakmem-bench large`.
 pub const LARGE: &[Workload] = &[huge::WORKLOAD, vector::WORKLOAD, matrices::WORKLOAD, buffers::WORKLOAD];
 
 pub fn all() -> impl Iterator<Item = &'static Workload> {
-    MIDLARGE.iter().chain(SMALL).chain(LARGE)
+    MIDLARGE.iter().chain(SMALL).chain(CLASSIC).chain(LARGE)
 }
 
 pub fn find(name: &str) -> Option<&'static Workload> {
@@ -126,6 +148,15 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         "cache-thrash" => cache::run::<A, CHECK, false>(case),
         "bulk" => bulk::run::<A, CHECK>(case),
         "mixed" => mixed::run::<A, CHECK>(case),
+        "sh6bench" => sh::run::<A, CHECK, false>(case),
+        "sh8bench" => sh::run::<A, CHECK, true>(case),
+        "xmalloc" => xmalloc::run::<A, CHECK>(case),
+        "mstress" => mstress::run::<A, CHECK>(case),
+        "rptest" => rptest::run::<A, CHECK>(case),
+        "alloc-test" => alloc_test::run::<A, CHECK>(case),
+        "glibc-thread" => glibc_thread::run::<A, CHECK>(case),
+        "cfrac" => cfrac::run::<A, CHECK>(case),
+        "espresso" => espresso::run::<A, CHECK>(case),
         "huge" => huge::run::<A, CHECK>(case),
         "vector" => vector::run::<A, CHECK>(case),
         "matrices" => matrices::run::<A, CHECK>(case),
