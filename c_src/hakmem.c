@@ -39,5 +39,7 @@
 #include "api/realloc.c"
 
 #ifdef HAK_OVERRIDE
+#include "override/cxx.c"
+#include "override/glibc.c"
 #include "override/malloc.c"
 #endif

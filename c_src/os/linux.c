@@ -63,10 +63,31 @@ unsigned hak_os_cpus(void) {
   return n > 0 ? (unsigned)n : 1;
 }
 
+/* ---- Memory ----
+ *
+ * By system calls, past the C library: another preloaded library may have put functions of its own in place of mmap and
+ * its like, which look up the real ones by dlsym, which allocates. Only TSan, which has done so too, needs to be told. */
+
+#if defined(__SANITIZE_THREAD__)
+#define OS_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define OS_TSAN 1
+#endif
+#endif
+#ifndef OS_TSAN
+#define OS_TSAN 0
+#endif
+
 void *hak_os_map(size_t bytes) {
   if (os_fails_now()) return NULL;
-  void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return base == MAP_FAILED ? NULL : base;
+  const int access = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  if (OS_TSAN) {
+    void *base = mmap(NULL, bytes, access, flags, -1, 0);
+    return base == MAP_FAILED ? NULL : base;
+  }
+  long base = syscall(SYS_mmap, NULL, bytes, access, flags, -1, 0L);
+  return base == -1 ? NULL : (void *)base;
 }
 
 void *hak_os_map_aligned(size_t bytes, size_t alignment) {
@@ -92,20 +113,24 @@ void *hak_os_map_aligned(size_t bytes, size_t alignment) {
 
 bool hak_os_unmap(void *base, size_t bytes) {
   int saved = errno;
-  bool done = munmap(base, bytes) == 0;
+  bool done = (OS_TSAN ? munmap(base, bytes) : syscall(SYS_munmap, base, bytes)) == 0;
   errno = saved;
   return done;
 }
 
 void *hak_os_remap(void *base, size_t old_bytes, size_t new_bytes) {
   if (os_fails_now()) return NULL;
-  void *moved = mremap(base, old_bytes, new_bytes, MREMAP_MAYMOVE);
-  return moved == MAP_FAILED ? NULL : moved;
+  if (OS_TSAN) {
+    void *moved = mremap(base, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    return moved == MAP_FAILED ? NULL : moved;
+  }
+  long moved = syscall(SYS_mremap, base, old_bytes, new_bytes, MREMAP_MAYMOVE, NULL);
+  return moved == -1 ? NULL : (void *)moved;
 }
 
 bool hak_os_purge(void *base, size_t bytes) {
   int saved = errno;
-  bool done = !os_fails_now() && madvise(base, bytes, MADV_DONTNEED) == 0;
+  bool done = !os_fails_now() && syscall(SYS_madvise, base, bytes, MADV_DONTNEED) == 0;
   errno = saved;
   return done;
 }
@@ -114,8 +139,8 @@ void hak_os_no_huge_pages(void *base, size_t bytes) {
   int saved = errno;
   uintptr_t from = hak_align_up((uintptr_t)base, hak_os_page_bytes());
   uintptr_t to = hak_align_down((uintptr_t)base + bytes, hak_os_page_bytes());
-  (void)madvise((void *)from, to - from,
-                MADV_NOHUGEPAGE); /* EINVAL where the kernel has no huge pages: nothing to avoid then */
+  /* EINVAL where the kernel has no huge pages: nothing to avoid then */
+  (void)syscall(SYS_madvise, from, to - from, MADV_NOHUGEPAGE);
   errno = saved;
 }
 

@@ -1,4 +1,5 @@
-/* malloc and its family in the names of the C library. Semantics where the standards leave a choice are glibc's. */
+/* malloc and its family in the names of the C library. Semantics where the standards leave a choice are those of the C
+ * library that is built against; what glibc has alone is in glibc.c. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -14,8 +15,15 @@ OVERRIDE_API void *calloc(size_t count, size_t size) { return hak_calloc(count, 
 OVERRIDE_API void free(void *p) { hak_free(p); }
 OVERRIDE_API void cfree(void *p) { hak_free(p); }
 
+/* The size 0 frees in glibc, and makes a block small in musl. */
+#ifdef __GLIBC__
+#define OVERRIDE_REALLOC_0_FREES 1
+#else
+#define OVERRIDE_REALLOC_0_FREES 0
+#endif
+
 OVERRIDE_API void *realloc(void *p, size_t size) {
-  if (size == 0 && p != NULL) { /* as glibc: frees */
+  if (OVERRIDE_REALLOC_0_FREES && size == 0 && p != NULL) {
     hak_free(p);
     return NULL;
   }
@@ -57,10 +65,14 @@ OVERRIDE_API void *pvalloc(size_t size) {
 
 OVERRIDE_API size_t malloc_usable_size(void *p) { return hak_usable_size(p); }
 
+/* Says whether anything was returned to the system. What should stay (`pad`) cannot be told: it would be in no one's way. */
 OVERRIDE_API int malloc_trim(size_t pad) {
   (void)pad;
+  hak_stats_t before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+  hak_stats_get(&before);
   hak_collect(1);
-  return 1;
+  hak_stats_get(&after);
+  return after.purged_bytes != before.purged_bytes;
 }
 
 OVERRIDE_API void malloc_stats(void) { hak_stats_print(STDERR_FILENO); }

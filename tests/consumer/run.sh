@@ -12,7 +12,7 @@ CC=${CC:-cc}
 # Those that glibc, musl and C23 have between them.
 allocation_functions='malloc|calloc|realloc|reallocarray|free|cfree|free_sized|free_aligned_sized|posix_memalign'
 allocation_functions+='|aligned_alloc|memalign|valloc|pvalloc|malloc_usable_size|malloc_trim|malloc_stats|malloc_info'
-allocation_functions+='|mallopt|mallinfo2?|__libc_\w+'
+allocation_functions+='|mallopt|mallinfo2?|__libc_\w+|__posix_memalign'
 
 step() { printf '%s\n' "- $*"; }
 
@@ -40,6 +40,7 @@ fi
 for name in malloc calloc realloc free posix_memalign aligned_alloc memalign malloc_usable_size; do
   grep -qx "$name" "$work/symbols" || { echo "libhakmem.so does not export $name"; exit 1; }
 done
+[ "$(grep -Ecx '_Z(n[aw]|d[la])\w+' "$work/symbols")" = 20 ] || { echo "libhakmem.so lacks some of the 20 operators"; exit 1; }
 
 step "find_package"
 cmake -S "$here" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/log" || { cat "$work/log"; exit 1; }
