@@ -2,7 +2,8 @@
 //!
 //! One test here is one C program: `c::<name>` for `tests/c/test_*.c` (the public interface, linked with the
 //! `libhakmem.a` that the build script made) and `tests/c/unit_*.c` (which include the whole core, assertions on), and
-//! `misuse::<name>` for `tests/misuse/*.c` (which must abort with the message that their first lines state). A new file
+//! `misuse::<name>` for `tests/misuse/*.c` (which must abort with the message that their first lines state), and
+//! `process::<name>::<allocator>` for `tests/process/*` (which call malloc itself: `tests/process/process.h`). A new file
 //! is a new test. A program is compiled when its test runs, so in parallel and only if asked for, and again only when
 //! something it is made from is newer.
 //!
@@ -14,7 +15,7 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,6 +36,9 @@ fn main() {
         trials.push(Trial::test(format!("misuse::{}", stem(&source)), move || {
             run_misuse(&source)
         }));
+    }
+    for source in sources("tests/process", &[""]) {
+        trials.extend(process_trials(&source));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -60,6 +64,111 @@ fn run_misuse(source: &Path) -> Result<(), Failed> {
     let mut command = Command::new(checker.clone()?);
     command.arg(program).arg(source);
     run(command, &name)
+}
+
+/// One for each allocator of the line "runs: ..."; those in C++ are ignored where there is no compiler for it.
+fn process_trials(source: &Path) -> Vec<Trial> {
+    let text = fs::read_to_string(source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+    let runs = text
+        .lines()
+        .find_map(|line| line.split_once("runs: "))
+        .unwrap_or_else(|| panic!("{} has no line \"runs: ...\"", source.display()))
+        .1;
+    let missing = is_cpp(source) && !has_cpp();
+    let trial = |allocator| {
+        let source = source.to_owned();
+        let name = format!("process::{}::{allocator}", stem(&source));
+        let trial = Trial::test(name, move || run_process(&source, allocator)).with_ignored_flag(missing);
+        trial.with_kind(if missing { "no C++ compiler" } else { "" })
+    };
+    let allocators = ["system", "preload", "static"].into_iter();
+    allocators
+        .filter(|allocator| runs.split_whitespace().any(|word| word == *allocator))
+        .map(trial)
+        .collect()
+}
+
+fn run_process(source: &Path, allocator: &'static str) -> Result<(), Failed> {
+    let name = format!("process_{}", stem(source));
+    process_libraries()?;
+    let override_object = override_object()?;
+    let program = {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(()); // two tests may be of the same program
+        let _guard = ONE_AT_A_TIME.lock();
+        if allocator == "static" {
+            Program::new(source, &format!("{name}_static"))
+                .object(override_object)
+                .build()?
+        } else {
+            Program::new(source, &name).build()?
+        }
+    };
+    let mut command = Command::new(program);
+    if allocator == "preload" {
+        command.env("LD_PRELOAD", shared_library()?);
+    }
+    command.env("HAK_TEST_ALLOCATOR", allocator);
+    run(command, &format!("{name}_{allocator}"))
+}
+
+/// The core with malloc in it, as an object.
+fn override_object() -> Result<PathBuf, String> {
+    static OBJECT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    OBJECT
+        .get_or_init(|| {
+            let object = work_dir().join("override.o");
+            let sources = [files(&root().join("c_src")), files(&root().join("include"))].concat();
+            if is_current(&object, &sources) {
+                return Ok(object);
+            }
+            let flags = fs::read_to_string(root().join("c_src/flags.txt")).map_err(|error| error.to_string())?;
+            let mut command = compiler(false);
+            command
+                .args(flags.lines().filter(|line| !line.is_empty() && !line.starts_with('#')))
+                .args(["-fPIC", "-DHAK_OVERRIDE=1", "-c", "-o"])
+                .arg(&object)
+                .arg("-I")
+                .arg(root().join("include"))
+                .arg("-I")
+                .arg(root().join("c_src"))
+                .arg(root().join("c_src/hakmem.c"));
+            compile(command)?;
+            Ok(object)
+        })
+        .clone()
+}
+
+/// libhakmem.so, as CMakeLists.txt links it.
+fn shared_library() -> Result<PathBuf, String> {
+    static LIBRARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    LIBRARY
+        .get_or_init(|| {
+            let mut library = Program::new(&override_object()?, "libhakmem.so");
+            library.arguments(&["-shared", "-Wl,-z,now", "-Wl,-z,relro", "-Wl,-z,nodelete"]);
+            library.build()
+        })
+        .clone()
+}
+
+/// The shared libraries that process tests load, built beside the programs.
+fn process_libraries() -> Result<(), String> {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    let build = |source: &PathBuf| -> Result<(), String> {
+        let mut library = Program::new(source, &format!("lib_{}.so", stem(source)));
+        library.arguments(&["-shared", "-fPIC"]);
+        if fs::read_to_string(source).is_ok_and(|text| text.contains("links: libhakmem.a")) {
+            library.links_library();
+        }
+        library.build().map(drop)
+    };
+    let sources = || sources("tests/process/lib", &[""]).into_iter();
+    BUILT
+        .get_or_init(|| {
+            sources()
+                .filter(|source| has_cpp() || !is_cpp(source))
+                .try_for_each(|source| build(&source))
+        })
+        .clone()
 }
 
 /// Runs a test program to its end. What it prints is part of the failure.
@@ -107,6 +216,7 @@ struct Program {
     name: String,
     includes: Vec<PathBuf>,
     objects: Vec<PathBuf>,
+    arguments: Vec<&'static str>,
     dependencies: Vec<PathBuf>,
 }
 
@@ -117,6 +227,7 @@ impl Program {
             name: name.to_owned(),
             includes: Vec::new(),
             objects: Vec::new(),
+            arguments: Vec::new(),
             dependencies: vec![source.to_owned()],
         };
         program.include("include");
@@ -141,6 +252,11 @@ impl Program {
         self
     }
 
+    fn arguments(&mut self, arguments: &[&'static str]) -> &mut Self {
+        self.arguments.extend(arguments);
+        self
+    }
+
     fn depends_on(&mut self, folder: &str) -> &mut Self {
         self.dependencies.extend(files(&root().join(folder)));
         self
@@ -158,11 +274,12 @@ impl Program {
         }
         // Written under another name and moved, so that an interrupted build leaves nothing that looks current.
         let unfinished = program.with_extension("new");
-        let mut command = compiler();
+        let mut command = compiler(is_cpp(&self.source));
         for include in &self.includes {
             command.arg("-I").arg(include);
         }
         command
+            .args(&self.arguments)
             .arg("-o")
             .arg(&unfinished)
             .arg(&self.source)
@@ -184,7 +301,7 @@ fn cmocka() -> Result<PathBuf, String> {
             if is_current(&object, &files(&folder)) {
                 return Ok(object);
             }
-            let mut command = compiler();
+            let mut command = compiler(false);
             command
                 .args(["-w", "-DHAVE_CONFIG_H", "-c", "-I"])
                 .arg(&folder)
@@ -199,11 +316,12 @@ fn cmocka() -> Result<PathBuf, String> {
         .clone()
 }
 
-/// The compiler that `cc` finds (the environment variable CC wins), with the flags that all programs share.
-fn compiler() -> Command {
+/// The compiler that `cc` finds (the environment variables CC and CXX win), with the flags that all programs share.
+fn compiler(cpp: bool) -> Command {
     let environment = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
     let target = format!("{}-unknown-linux-{environment}", std::env::consts::ARCH);
     let mut command = cc::Build::new()
+        .cpp(cpp)
         .cargo_metadata(false)
         .target(&target)
         .host(&target)
@@ -212,8 +330,21 @@ fn compiler() -> Command {
         .out_dir(work_dir())
         .get_compiler()
         .to_command();
-    command.args(["-std=c11", "-D_GNU_SOURCE", "-pthread"]);
+    let standard = if cpp { "-std=c++17" } else { "-std=c11" };
+    command.args([standard, "-D_GNU_SOURCE", "-pthread"]);
     command
+}
+
+fn is_cpp(source: &Path) -> bool {
+    source.extension() == Some(OsStr::new("cpp"))
+}
+
+fn has_cpp() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let output = compiler(true).arg("--version").output();
+        output.is_ok_and(|output| output.status.success())
+    })
 }
 
 fn compile(mut command: Command) -> Result<(), String> {
@@ -252,7 +383,7 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The C sources in a folder whose name begins with one of the prefixes, sorted.
+/// The C and C++ sources in a folder whose name begins with one of the prefixes, sorted.
 fn sources(folder: &str, prefixes: &[&str]) -> Vec<PathBuf> {
     let folder = root().join(folder);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -262,7 +393,7 @@ fn sources(folder: &str, prefixes: &[&str]) -> Vec<PathBuf> {
                 .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
                 .path()
         })
-        .filter(|path| path.extension() == Some(OsStr::new("c")))
+        .filter(|path| path.extension() == Some(OsStr::new("c")) || is_cpp(path))
         .filter(|path| prefixes.iter().any(|prefix| stem(path).starts_with(prefix)))
         .collect();
     assert!(!sources.is_empty(), "no tests in {}", folder.display());

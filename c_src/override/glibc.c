@@ -92,19 +92,10 @@ GLIBC_API int malloc_info(int options, FILE *file) {
 
 /* ---- What can be set: nothing that has a meaning here ---- */
 
-/* Says yes to every parameter, as glibc does to those that it does not know, and no to the values that it refuses. */
+/* Says yes to every parameter, as glibc does to those that it does not know, and no to a value that it refuses. */
 GLIBC_API int mallopt(int parameter, int value) {
-  switch (parameter) {
-  case M_MXFAST:
-    return value >= 0 && (size_t)value <= 80 * sizeof(size_t) / 4;
-  case M_ARENA_TEST:
-  case M_ARENA_MAX:
-    return value > 0;
-  default:
-    return 1;
-  }
+  return parameter != M_MXFAST || (value >= 0 && (size_t)value <= 80 * sizeof(size_t) / 4);
 }
-
 GLIBC_API int __libc_mallopt(int parameter, int value) { return mallopt(parameter, value); }
 
 #endif

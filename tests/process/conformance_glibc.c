@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * What glibc has beside malloc's family: questions, settings, and the names behind the names.
+ * runs: system preload static */
+#include "process.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t), *__libc_valloc(size_t), *__libc_pvalloc(size_t);
+extern void __libc_free(void *);
+
+/* Blocks of one name go to the functions of the other. */
+static void names_behind_the_names(void) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  struct {
+    const char *name;
+    void *block;
+    size_t alignment;
+  } blocks[] = {
+      {"__libc_malloc", __libc_malloc(100), 16},         {"__libc_calloc", __libc_calloc(10, 10), 16},
+      {"__libc_realloc", __libc_realloc(NULL, 100), 16}, {"__libc_memalign", __libc_memalign(256, 100), 256},
+      {"__libc_valloc", __libc_valloc(100), page},       {"__libc_pvalloc", __libc_pvalloc(100), page},
+  };
+  for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+    CHECK(blocks[i].block != NULL && (uintptr_t)blocks[i].block % blocks[i].alignment == 0, "%s: %p", blocks[i].name,
+          blocks[i].block);
+    CHECK(is_expected(blocks[i].block), "%s gives another allocator's block", blocks[i].name);
+    memset(blocks[i].block, 1, 100);
+    if (i % 2 == 0) {
+      free(blocks[i].block);
+    } else {
+      __libc_free(realloc(blocks[i].block, 5000));
+    }
+  }
+  errno = 0;
+  CHECK(__libc_malloc(opaque_size(SIZE_MAX)) == NULL && errno == ENOMEM, "errno is %d", errno);
+  CHECK(__libc_realloc(malloc(10), 0) == NULL, "__libc_realloc(p, 0) frees");
+}
+
+static void what_is_in_use(void) {
+  enum { BLOCKS = 20000, BYTES = 1000 };
+  static void *block[BLOCKS];
+  struct mallinfo2 before = mallinfo2();
+  for (int i = 0; i < BLOCKS; i++) block[i] = memset(malloc(BYTES), 1, BYTES);
+  void *mapped = malloc(64 * MIB);
+  CHECK(mapped != NULL, "64 MiB");
+  struct mallinfo2 during = mallinfo2();
+  size_t grown = during.uordblks - before.uordblks;
+  CHECK(grown >= BLOCKS * (size_t)BYTES && grown < BLOCKS * (size_t)BYTES * 5 / 4, "%zu bytes more in use", grown);
+  CHECK(during.arena == during.uordblks + during.fordblks, "%zu is not %zu + %zu", during.arena, during.uordblks,
+        during.fordblks);
+  CHECK(during.hblkhd >= before.hblkhd + 64 * MIB && during.hblks == before.hblks + 1, "%zu bytes in %zu mappings",
+        during.hblkhd, during.hblks);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  struct mallinfo old = mallinfo();
+#pragma GCC diagnostic pop
+  CHECK((size_t)old.uordblks == during.uordblks && (size_t)old.hblkhd == during.hblkhd, "mallinfo: %d, %d",
+        old.uordblks, old.hblkhd);
+  free(mapped);
+  for (int i = 0; i < BLOCKS; i++) free(block[i]);
+  struct mallinfo2 after = mallinfo2();
+  CHECK(after.hblkhd == before.hblkhd && after.hblks == before.hblks, "%zu mappings are left", after.hblks);
+  CHECK(after.uordblks < during.uordblks - grown / 2, "%zu bytes are still in use", after.uordblks);
+}
+
+/* What glibc returns is up to where its blocks happen to lie; here all of it is free memory within the bound. */
+static void trimming(void) {
+  size_t count = 20 * MIB / 1000;
+  void **block = calloc(count, sizeof(void *));
+  for (size_t i = 0; i < count; i++) block[i] = memset(malloc(1000), 1, 1000);
+  for (size_t i = 0; i < count; i++) free(block[i]);
+  free(block);
+  size_t resident = resident_bytes();
+  int trimmed = malloc_trim(0);
+  if (runs_as("system")) return;
+  CHECK(trimmed == 1 && resident_bytes() + 15 * MIB < resident, "malloc_trim is %d, resident before %zu, after %zu",
+        trimmed, resident, resident_bytes());
+  CHECK(malloc_trim(0) == 0, "malloc_trim found something a second time");
+}
+
+static void info_as_xml(void) {
+  char *text = NULL;
+  size_t size = 0;
+  FILE *file = open_memstream(&text, &size);
+  CHECK(malloc_info(1, file) == EINVAL && ftell(file) == 0, "an option that does not exist");
+  CHECK(malloc_info(0, file) == 0, "malloc_info");
+  fclose(file);
+  static const char start[] = "<malloc version=\"1\">\n", end[] = "</malloc>\n";
+  CHECK(size > sizeof start + sizeof end && strncmp(text, start, sizeof start - 1) == 0, "it begins with %.30s", text);
+  CHECK(strcmp(text + size - (sizeof end - 1), end) == 0, "it ends with %s", text + size - 10);
+  int depth = 0; /* every element ends */
+  for (const char *at = text; *at != '\0'; at++) {
+    if (at[0] == '<') depth += at[1] == '/' ? -1 : 1;
+    if (at[0] == '/' && at[1] == '>') depth--;
+    CHECK(depth >= 0, "an end without a start at %.30s", at);
+  }
+  CHECK(depth == 0, "%d elements do not end", depth);
+  free(text);
+}
+
+static void settings(void) {
+  CHECK(mallopt(M_MXFAST, 64) == 1, "M_MXFAST");
+  CHECK(mallopt(M_MXFAST, 100000) == 0 && mallopt(M_MXFAST, -1) == 0, "M_MXFAST out of range");
+  CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1 && mallopt(-1000, 0) == 1, "M_MMAP_THRESHOLD");
+  CHECK(mallopt(M_TRIM_THRESHOLD, 1 << 20) == 1 && mallopt(M_TOP_PAD, 0) == 1 && mallopt(M_MMAP_MAX, 1000) == 1,
+        "sizes");
+  CHECK(mallopt(M_ARENA_MAX, 2) == 1 && mallopt(M_ARENA_TEST, 2) == 1 && mallopt(M_PERTURB, 0) == 1, "others");
+}
+
+int main(void) {
+  check_allocator();
+  what_is_in_use();
+  names_behind_the_names();
+  trimming();
+  info_as_xml();
+  settings();
+  malloc_stats();
+  use_every_tier();
+  return 0;
+}
+
+#else
+int main(void) { return 0; } /* musl has none of it */
+#endif

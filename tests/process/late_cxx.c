@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * A C program loads a plug-in written in C++, and with it the C++ library, out of sight of others: a failing new in it
+ * throws as ever, since the library is found then.
+ * runs: system preload static */
+#include "process.h"
+
+int main(void) {
+  check_allocator();
+  CHECK(dlsym(RTLD_DEFAULT, "_ZSt17__throw_bad_allocv") == NULL, "this program has a C++ library already");
+  void *plugin = dlopen(beside_program("lib_throws.so"), RTLD_NOW | RTLD_LOCAL);
+  CHECK(plugin != NULL, "%s", dlerror());
+  const char *(*failing_new)(void) = (const char *(*)(void))(uintptr_t)dlsym(plugin, "failing_new");
+  CHECK(failing_new != NULL, "%s", dlerror());
+  const char *outcome = failing_new();
+  CHECK(strcmp(outcome, "caught") == 0, "%s", outcome);
+  return 0;
+}
