@@ -35,6 +35,9 @@ fn main() {
             None => build.flag(&flag),
         };
     }
+    if env::var_os("CARGO_FEATURE_OVERRIDE").is_some() {
+        build.define("HAK_OVERRIDE", "1");
+    }
     // What hak_config_print reports.
     let report = format!("{:?}", report(build.get_compiler().args()));
     build.define("HAK_BUILD_FLAGS", Some(report.as_str()));

@@ -174,6 +174,8 @@ fn without_comments(text: &str) -> String {
 }
 
 /// The symbols of `libhakmem.a` that programs can link with: defined, global or weak, of default visibility.
+///
+/// With the feature `override` there are malloc's besides, which are not part of the interface.
 fn symbols() -> Names {
     let library = fs::read(Path::new(env!("OUT_DIR")).join("libhakmem.a")).unwrap();
     let mut names = Names::new();
@@ -186,8 +188,9 @@ fn symbols() -> Names {
             let SymbolFlags::Elf { st_other, .. } = symbol.flags() else {
                 panic!("libhakmem.a holds ELF objects")
             };
-            if st_other & 3 == elf::STV_DEFAULT {
-                names.insert(symbol.name().unwrap().to_owned());
+            let name = symbol.name().unwrap();
+            if st_other & 3 == elf::STV_DEFAULT && (cfg!(not(feature = "override")) || name.starts_with("hak_")) {
+                names.insert(name.to_owned());
             }
         }
     }

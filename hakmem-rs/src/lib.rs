@@ -27,6 +27,9 @@
 //! `std` (default): [`print_config`] and [`print_stats`], which take anything that is an open file. Without it the crate
 //! needs only `core`.
 //!
+//! `override`: the C library's `malloc` and its family, and C++'s `operator new` and `delete`, become hakmem's in the whole
+//! program, for C and C++ code that is linked with it. For the final program to choose, not for a library.
+//!
 //! # What a program can rely on
 //!
 //! Blocks are freed through [`GlobalAlloc::dealloc`] with their layout, so hakmem need not look up their size: a wrong

@@ -21,6 +21,9 @@
 //! A pointer that is not a live block of this allocator, handed to a function that needs one, ends the process with one
 //! line on standard error.
 //!
+//! With the feature `override`, `malloc` and its family and C++'s `operator new` and `delete` are hakmem's as well, in the
+//! whole program.
+//!
 //! The bindings are written by hand; a test of the repository compares every prototype, structure, constant and symbol
 //! with `hakmem.h` and with the library.
 #![no_std]
@@ -31,6 +34,12 @@ use core::ffi::{c_char, c_int, c_void};
 
 // The crate that holds libhakmem.a. Without a use of it, rustc would not link it.
 use hakmem_src as _;
+
+// With the feature `override` its one object must be part of every program that depends on this crate, also of one that
+// calls none of the functions below: malloc is in that object, and nothing makes a linker look for malloc there.
+#[cfg(feature = "override")]
+#[used]
+static ANCHOR: unsafe extern "C" fn(usize) -> *mut c_void = hak_malloc;
 
 /// The version of these bindings: major * 10000 + minor * 100 + patch.
 pub const HAK_VERSION: c_int = 100;

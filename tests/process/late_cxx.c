@@ -7,7 +7,12 @@
 int main(void) {
   check_allocator();
   CHECK(dlsym(RTLD_DEFAULT, "_ZSt17__throw_bad_allocv") == NULL, "this program has a C++ library already");
-  void *plugin = dlopen(beside_program("lib_throws.so"), RTLD_NOW | RTLD_LOCAL);
+  const char *path = beside_program("lib_throws.so");
+  if (access(path, F_OK) != 0) {
+    puts("skipped: without a C++ compiler there is no plug-in");
+    return 0;
+  }
+  void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   CHECK(plugin != NULL, "%s", dlerror());
   const char *(*failing_new)(void) = (const char *(*)(void))(uintptr_t)dlsym(plugin, "failing_new");
   CHECK(failing_new != NULL, "%s", dlerror());
