@@ -177,6 +177,13 @@ bool hak_os_at_thread_exit(void (*on_exit)(void *), void *argument) {
   return made == 2 && pthread_setspecific(os_exit_key, argument) == 0;
 }
 
+/* A plug-in with the library inside may be unloaded before threads end that used it: they must not come here any more.
+ * (The process ends in the same way, for which it does not matter.) Their heaps are lost, as all of its memory is. */
+__attribute__((destructor)) static void os_forget_threads(void) {
+  uint32_t made = 2;
+  if (hak_cas_acq_rel(&os_xexit_key_made, &made, 3)) pthread_key_delete(os_exit_key);
+}
+
 void hak_os_reset(void) {
   uint32_t making = 1;
   (void)hak_cas_relaxed(&os_xexit_key_made, &making, 0); /* who was making it is gone; a key may be lost */
