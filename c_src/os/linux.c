@@ -7,8 +7,6 @@
 #endif
 
 #include <errno.h>
-#include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -22,6 +20,10 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "os/os.h"
+
+/* Of linux/futex.h and linux/membarrier.h, which not every C library comes with: musl does not. */
+enum { OS_FUTEX_WAIT = 0, OS_FUTEX_WAKE = 1, OS_FUTEX_PRIVATE = 128 };
+enum { OS_MEMBARRIER_PRIVATE = 1 << 3, OS_MEMBARRIER_REGISTER_PRIVATE = 1 << 4 };
 
 #ifdef HAK_TESTING
 #define OS_TESTING 1
@@ -178,11 +180,14 @@ bool hak_os_at_thread_exit(void (*on_exit)(void *), void *argument) {
 }
 
 /* A plug-in with the library inside may be unloaded before threads end that used it: they must not come here any more.
- * (The process ends in the same way, for which it does not matter.) Their heaps are lost, as all of its memory is. */
+ * (The process ends in the same way, for which it does not matter.) Their heaps are lost, as all of its memory is. musl
+ * unloads nothing, and takes a lock here that nobody may ever free at the end of a forked child. */
+#ifdef __GLIBC__
 __attribute__((destructor)) static void os_forget_threads(void) {
   uint32_t made = 2;
   if (hak_cas_acq_rel(&os_xexit_key_made, &made, 3)) pthread_key_delete(os_exit_key);
 }
+#endif
 
 void hak_os_reset(void) {
   uint32_t making = 1;
@@ -197,12 +202,12 @@ void hak_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(v
 
 static void os_futex(_Atomic uint32_t *word, int operation, uint32_t value) {
   int saved = errno;
-  syscall(SYS_futex, (uint32_t *)(uintptr_t)word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+  syscall(SYS_futex, (uint32_t *)(uintptr_t)word, operation | OS_FUTEX_PRIVATE, value, NULL, NULL, 0);
   errno = saved;
 }
 
-void hak_os_wait(_Atomic uint32_t *word, uint32_t value) { os_futex(word, FUTEX_WAIT, value); }
-void hak_os_wake(_Atomic uint32_t *word) { os_futex(word, FUTEX_WAKE, 1); }
+void hak_os_wait(_Atomic uint32_t *word, uint32_t value) { os_futex(word, OS_FUTEX_WAIT, value); }
+void hak_os_wake(_Atomic uint32_t *word) { os_futex(word, OS_FUTEX_WAKE, 1); }
 void hak_os_yield(void) { sched_yield(); }
 
 /* ---- Asymmetric barrier: membarrier(2), Linux 4.14 ---- */
@@ -218,13 +223,13 @@ bool hak_os_barrier_all_threads(void) {
   static _Atomic bool xregistered, xrefused; /* registering twice does no harm */
   if (hak_load_relaxed(&xrefused)) return false;
   if (!hak_load_relaxed(&xregistered)) {
-    if (os_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0) {
+    if (os_membarrier(OS_MEMBARRIER_REGISTER_PRIVATE) != 0) {
       hak_store_relaxed(&xrefused, true);
       return false;
     }
     hak_store_relaxed(&xregistered, true);
   }
-  return os_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
+  return os_membarrier(OS_MEMBARRIER_PRIVATE) == 0;
 }
 
 static _Thread_local bool os_locks_mine __attribute__((tls_model("initial-exec")));

@@ -27,10 +27,14 @@ static void free_of(int stage) {
   }
 }
 
+#ifdef __GLIBC__
 static void preinit(void) { allocate_at(0); }
 __attribute__((section(".preinit_array"), used)) static void (*const preinit_entry)(void) = preinit;
+#else /* musl knows no such functions */
+__attribute__((constructor(101))) static void preinit(void) { allocate_at(0); }
+#endif
 
-__attribute__((constructor(101))) static void construct_first(void) {
+__attribute__((constructor(102))) static void construct_first(void) {
   allocate_at(1);
   free_of(0);
 }

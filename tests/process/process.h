@@ -75,12 +75,13 @@ UNUSED static bool runs_as(const char *allocator) {
 /* ---- Which allocator this is ---- */
 
 #ifdef __cplusplus
-extern "C"
-#else
-extern
+extern "C" {
 #endif
-    __attribute__((weak)) int
-    hak_tier_of(const void *block);
+extern __attribute__((weak)) int hak_tier_of(const void *block);
+extern __attribute__((weak)) void hak_collect(int force);
+#ifdef __cplusplus
+}
+#endif
 
 typedef int (*tier_of_t)(const void *);
 
@@ -88,6 +89,14 @@ typedef int (*tier_of_t)(const void *);
 UNUSED static tier_of_t find_tier_of(void) {
   if (hak_tier_of != NULL) return hak_tier_of;
   return (tier_of_t)(uintptr_t)dlsym(RTLD_DEFAULT, "hak_tier_of");
+}
+
+/* Has hakmem return what it can to the system: malloc_trim, which musl has not. */
+UNUSED static void collect(void) {
+  void (*function)(int) = hak_collect;
+  if (function == NULL) function = (void (*)(int))(uintptr_t)dlsym(RTLD_DEFAULT, "hak_collect");
+  CHECK(function != NULL, "there is no hakmem in this process");
+  function(1);
 }
 
 /* Whether the block is one of the allocator that this run is about. */

@@ -3,7 +3,6 @@
  * the first ten thousand the process grows by 1 MiB at most, free memory within the bound on it left aside: how much of that
  * is dirty at a moment is chance.
  * runs: preload static */
-#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -53,10 +52,10 @@ int main(void) {
   check_allocator();
   size_t total = work(runs_as("preload") ? 1000000 : 100000, 20000);
   run_threads(0, 10000);
-  malloc_trim(0);
+  collect();
   size_t before = resident_bytes();
   run_threads(10000, total);
-  malloc_trim(0);
+  collect();
   size_t after = resident_bytes();
   printf("resident after 10000 threads: %zu KiB, after %zu: %zu KiB\n", before / KIB, total, after / KIB);
   CHECK(after <= before + MIB, "resident after 10000 threads %zu KiB, after %zu %zu KiB", before / KIB, total,

@@ -54,7 +54,7 @@ int main(void) {
   }
   atomic_store(&stop, true);
   for (int i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
-  CHECK(atomic_load(&interrupted) > work(10000, 2000), "only %zu signals arrived", atomic_load(&interrupted));
+  CHECK(atomic_load(&interrupted) > work(3000, 500), "only %zu signals arrived", atomic_load(&interrupted));
   free(shared);
   return 0;
 }
