@@ -92,15 +92,17 @@ fn run_process(source: &Path, allocator: &'static str) -> Result<(), Failed> {
     let name = format!("process_{}", stem(source));
     process_libraries()?;
     let override_object = override_object()?;
+    let no_builtin = ["-fno-builtin"]; // clang takes malloc to leave errno alone
     let program = {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(()); // two tests may be of the same program
         let _guard = ONE_AT_A_TIME.lock();
         if allocator == "static" {
             Program::new(source, &format!("{name}_static"))
+                .arguments(&no_builtin)
                 .object(override_object)
                 .build()?
         } else {
-            Program::new(source, &name).build()?
+            Program::new(source, &name).arguments(&no_builtin).build()?
         }
     };
     let mut command = Command::new(program);

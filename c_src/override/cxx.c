@@ -35,9 +35,8 @@ CXX_WEAK void _ZSt17__throw_bad_allocv(void);        /* std::__throw_bad_alloc()
 /* What throws it in a static program, which has the function above only by chance, but these if it catches the exception. */
 CXX_WEAK void *__cxa_allocate_exception(size_t size);
 CXX_WEAK void __cxa_throw(void *exception, void *type, void (*destroy)(void *));
-CXX_WEAK char _ZTISt9bad_alloc[];          /* typeid(std::bad_alloc) */
-CXX_WEAK void *_ZTVSt9bad_alloc[];         /* its table of virtual functions, after two entries of another kind */
-CXX_WEAK void _ZNSt9bad_allocD1Ev(void *); /* its destructor */
+CXX_WEAK char _ZTISt9bad_alloc[];  /* typeid(std::bad_alloc) */
+CXX_WEAK void *_ZTVSt9bad_alloc[]; /* its table of virtual functions, after two entries of another kind */
 
 /* The function of this name in a C++ library that is loaded, or 0. A static program has none to find, and its linker would
  * warn of any reference to dlopen. */
@@ -67,7 +66,7 @@ HAK_SLOW_STATIC void cxx_throw(size_t size) {
   if (__cxa_throw != NULL && __cxa_allocate_exception != NULL && _ZTISt9bad_alloc != NULL && _ZTVSt9bad_alloc != NULL) {
     void **exception = __cxa_allocate_exception(sizeof(void *));
     *exception = &_ZTVSt9bad_alloc[2];
-    __cxa_throw(exception, _ZTISt9bad_alloc, _ZNSt9bad_allocD1Ev);
+    __cxa_throw(exception, _ZTISt9bad_alloc, NULL); /* it has nothing to destroy */
   }
   hak_print(STDERR_FILENO, "hakmem: operator new: out of memory, and no C++ library to throw: %zu bytes", size);
   abort();
@@ -87,29 +86,36 @@ HAK_SLOW_STATIC void *cxx_new_slow(size_t size, size_t alignment) {
   }
 }
 
-/* ---- new ---- */
+/* ---- new ----
+ *
+ * Each has a name of its own besides, by which the nothrow forms can tell whether the program has put another in its place.
+ * That one is the definition: an alias of a weak name would follow it to the program's, when both are linked with -flto. */
 
-CXX_API void *_Znwm(size_t size) {
+#define CXX_ALIAS(name) HAK_API __attribute__((weak, alias(#name)))
+
+HAK_HIDDEN void *hak_cxx_new(size_t size);
+HAK_HIDDEN void *hak_cxx_new_array(size_t size);
+HAK_HIDDEN void *hak_cxx_new_aligned(size_t size, size_t alignment);
+HAK_HIDDEN void *hak_cxx_new_array_aligned(size_t size, size_t alignment);
+extern CXX_ALIAS(hak_cxx_new) void *_Znwm(size_t size);
+extern CXX_ALIAS(hak_cxx_new_array) void *_Znam(size_t size);
+extern CXX_ALIAS(hak_cxx_new_aligned) void *_ZnwmSt11align_val_t(size_t size, size_t alignment);
+extern CXX_ALIAS(hak_cxx_new_array_aligned) void *_ZnamSt11align_val_t(size_t size, size_t alignment);
+
+void *hak_cxx_new(size_t size) {
   void *block = hak_malloc(size);
   return HAK_LIKELY(block != NULL) ? block : cxx_new_slow(size, HAK_GRAIN);
 }
 
-CXX_API void *_ZnwmSt11align_val_t(size_t size, size_t alignment) {
+void *hak_cxx_new_aligned(size_t size, size_t alignment) {
   void *block = hak_aligned_alloc(alignment, size);
   return HAK_LIKELY(block != NULL) ? block : cxx_new_slow(size, alignment);
 }
 
-CXX_API void *_Znam(size_t size) { return _Znwm(size); }
-CXX_API void *_ZnamSt11align_val_t(size_t size, size_t alignment) { return _ZnwmSt11align_val_t(size, alignment); }
+void *hak_cxx_new_array(size_t size) { return _Znwm(size); }
+void *hak_cxx_new_array_aligned(size_t size, size_t alignment) { return _ZnwmSt11align_val_t(size, alignment); }
 
 /* ---- new that does not throw ---- */
-
-/* This library's own operators, whichever the program uses. */
-#define CXX_OWN(name) __attribute__((alias(#name), visibility("hidden")))
-extern CXX_OWN(_Znwm) void *cxx_own_new(size_t size);
-extern CXX_OWN(_Znam) void *cxx_own_new_array(size_t size);
-extern CXX_OWN(_ZnwmSt11align_val_t) void *cxx_own_new_aligned(size_t size, size_t alignment);
-extern CXX_OWN(_ZnamSt11align_val_t) void *cxx_own_new_array_aligned(size_t size, size_t alignment);
 
 /* Whether the operator that the program uses is ours. Compilers must not conclude it from what they see in this file. */
 HAK_FAST bool cxx_is_own(uintptr_t used, uintptr_t own) {
@@ -152,25 +158,25 @@ HAK_FAST void *cxx_aligned_nothrow(const char *name, _Atomic uintptr_t *xfound, 
 
 CXX_API void *_ZnwmRKSt9nothrow_t(size_t size, const void *tag) {
   static _Atomic uintptr_t xfound;
-  return cxx_nothrow(__func__, &xfound, CXX_IS_OWN(_Znwm, cxx_own_new), (uintptr_t)_Znwm, size, tag);
+  return cxx_nothrow(__func__, &xfound, CXX_IS_OWN(_Znwm, hak_cxx_new), (uintptr_t)_Znwm, size, tag);
 }
 
 CXX_API void *_ZnamRKSt9nothrow_t(size_t size, const void *tag) {
   static _Atomic uintptr_t xfound;
-  bool is_own = CXX_IS_OWN(_Znam, cxx_own_new_array) && CXX_IS_OWN(_Znwm, cxx_own_new);
+  bool is_own = CXX_IS_OWN(_Znam, hak_cxx_new_array) && CXX_IS_OWN(_Znwm, hak_cxx_new);
   return cxx_nothrow(__func__, &xfound, is_own, (uintptr_t)_Znam, size, tag);
 }
 
 CXX_API void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *tag) {
   static _Atomic uintptr_t xfound;
-  bool is_own = CXX_IS_OWN(_ZnwmSt11align_val_t, cxx_own_new_aligned);
+  bool is_own = CXX_IS_OWN(_ZnwmSt11align_val_t, hak_cxx_new_aligned);
   return cxx_aligned_nothrow(__func__, &xfound, is_own, (uintptr_t)_ZnwmSt11align_val_t, size, alignment, tag);
 }
 
 CXX_API void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const void *tag) {
   static _Atomic uintptr_t xfound;
-  bool is_own = CXX_IS_OWN(_ZnamSt11align_val_t, cxx_own_new_array_aligned) &&
-                CXX_IS_OWN(_ZnwmSt11align_val_t, cxx_own_new_aligned);
+  bool is_own = CXX_IS_OWN(_ZnamSt11align_val_t, hak_cxx_new_array_aligned) &&
+                CXX_IS_OWN(_ZnwmSt11align_val_t, hak_cxx_new_aligned);
   return cxx_aligned_nothrow(__func__, &xfound, is_own, (uintptr_t)_ZnamSt11align_val_t, size, alignment, tag);
 }
 
