@@ -20,7 +20,8 @@
 #define HEAP_TICK_CALLS 64u
 
 #define HEAP_NOBODY .self = HAK_TAG_NOBODY, .foreign_owner = HAK_TAG_NOBODY >> HAK_TAG_OWNER_SHIFT
-_Thread_local hak_tls_t hak_tls = {HEAP_NOBODY};
+/* Used: by assembler code, of which link-time optimisation does not know. */
+__attribute__((used)) _Thread_local hak_tls_t hak_tls = {HEAP_NOBODY};
 
 static _Atomic bool heap_xprocess_started;
 
