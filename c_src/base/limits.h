@@ -64,7 +64,7 @@
 #define HAK_CARRIED_MAX 14u
 #define HAK_DRAIN_BLOCKS 256u
 
-/* After so many posts that nobody took in (2 MiB at most), whoever posts takes them in for a sleeping owner. */
+/* After so many posts that nobody took in (2.5 MiB at most), whoever posts takes them in for a sleeping owner. */
 #define HAK_HELP_POSTS 32u
 
 /* The largest alignment that can be asked for. Up to a slice the tiers below mmap can serve it. */
