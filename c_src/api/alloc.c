@@ -1,7 +1,7 @@
 /* Allocation: the hits, and the walk down the tier chain.
  *
  *   hak_malloc, hak_alloc_at
- *     alloc_fast            pops a bin (tiny, mid) or a magazine (pool)
+ *     alloc_fast            pops a bin (tiny, mid) or a magazine (pool; ACE out of line)
  *       hak_alloc_slot      nothing there: the chain
  *         hak_tiny_alloc    bin <- slab's list <- inbox <- carving <- spare slab <- slice
  *         hak_mid_alloc     the same
@@ -98,6 +98,17 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, const void *site)
   return alloc_from_slot(hak_alloc_slot(size, site));
 }
 
+/* ACE's magazines are the heap's, for TLS has no room for them. */
+static __attribute__((noinline)) void *alloc_ace(size_t size, const void *site) {
+  hak_heap_t *heap = hak_tls.heap;
+  if (HAK_UNLIKELY(heap == NULL) || HAK_UNLIKELY(size > HAK_ACE_MAX)) return alloc_slow(size, site);
+  hak_magazine_t *magazine = &heap->ace[hak_span_class_of(size) - HAK_POOL_CLASSES];
+  if (HAK_UNLIKELY(magazine->count == 0)) return alloc_slow(size, site);
+  hak_block_t *block = alloc_from_slot(magazine->slots[--magazine->count]);
+  block->key = 0; /* as in alloc_from_magazine */
+  return block;
+}
+
 HAK_FAST void *alloc_from_bin(size_t offset, size_t size, const void *site) {
   void *block = hak_bin_pop(offset);
   return HAK_LIKELY(block != NULL) ? block : alloc_slow(size, site);
@@ -119,9 +130,9 @@ HAK_FAST void *alloc_fast(size_t size, const void *site) {
   if (size <= HAK_MID_MAX) return alloc_from_bin(hak_bin_by_128[(size + 127) >> 7], size, site);
   if (size <= HAK_POOL_MAX) {
     uintptr_t slot;
-    if (alloc_from_magazine(size, &slot)) return alloc_from_slot(slot);
+    return alloc_from_magazine(size, &slot) ? alloc_from_slot(slot) : alloc_slow(size, site);
   }
-  return alloc_slow(size, site);
+  return alloc_ace(size, site);
 }
 
 void *hak_malloc(size_t size) { return alloc_fast(size, NULL); }

@@ -4,8 +4,9 @@
  *     own block of a slab   pushed to the thread's bin
  *       free_overflow       the bin is full: to its slab's list
  *     block of a pool span  pushed to the thread's magazine
- *     free_remote           a block of another heap's slab: into a ring
- *     free_other            everything else: ACE, full magazines, mmap, NULL, what is no block
+ *     free_foreign          a block of another heap's slab: to the bin if it may stay, else into a ring
+ *     free_ace              a block of an ACE span: into the heap's magazine
+ *     free_other            everything else: full magazines, mmap, NULL, what is no block
  *   hak_free_sized          pool sizes: to the magazine, without a look at any metadata
  */
 #include "api/aligned.h"
@@ -112,12 +113,13 @@ static __attribute__((noinline)) void free_other(void *p, const char *function) 
   }
 }
 
+HAK_FAST bool free_is_free(const void *p) { return HAK_UNLIKELY(((const hak_block_t *)p)->key == hak_freed_key(p)); }
+
 /* Whether p is where a block of the bin's class would begin, and that block is not free. A bin of a thread without a heap
  * takes every address for one, but has no room. */
 HAK_FAST bool free_is_block(const void *p, const hak_bin_t HAK_TLS *bin) {
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
-  return HAK_LIKELY(offset * bin->magic < HAK_SLAB_MAGIC_END) &&
-         HAK_LIKELY(((const hak_block_t *)p)->key != hak_freed_key(p));
+  return HAK_LIKELY(offset * bin->magic < HAK_SLAB_MAGIC_END) && !free_is_free(p);
 }
 
 HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
@@ -132,12 +134,34 @@ HAK_SLOW_STATIC void free_begins_ring(hak_block_t *block, hak_tag_t tag) {
   hak_remote_free(hak_tls.heap, block, tag);
 }
 
+/* A block of an ACE span: into the heap's magazine if there is room. */
+static void free_ace(void *p, hak_tag_t tag, const char *function) {
+  hak_heap_t *heap = hak_tls.heap;
+  if (HAK_UNLIKELY(heap == NULL) || HAK_UNLIKELY(hak_span_block_number(p, tag) < 0) || free_is_free(p)) {
+    free_other(p, function);
+    return;
+  }
+  hak_magazine_t *magazine = &heap->ace[hak_tag_class(tag) - HAK_POOL_CLASSES];
+  uintptr_t *slot = magazine->slots + magazine->count;
+  if (magazine->count == magazine->capacity || HAK_UNLIKELY((slot[-1] ^ (uintptr_t)p) <= HAK_SLOT_ZERO)) {
+    free_other(p, function);
+    return;
+  }
+  *slot = (uintptr_t)p;
+  magazine->count++;
+  ((hak_block_t *)p)->key = hak_freed_key(p);
+}
+
 static void free_foreign(void *p, hak_tag_t tag, const char *function);
 
 /* The first of some blocks of the owner that the tag tells: looks whether it can be one, and at its ring. */
 static __attribute__((noinline)) void free_meet_owner(void *p, hak_tag_t tag, const char *function) {
   bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have passed for some of the tag's */
   hak_heap_t *heap = hak_tls.heap;
+  if (is_address && hak_tag_owner(tag) == hak_tag_owner(HAK_TAG_ACE) && (uint32_t)tag >> 16 == 0) {
+    free_ace(p, tag, function);
+    return;
+  }
   if (HAK_UNLIKELY(!is_address) || HAK_UNLIKELY(!hak_tag_is_slab(tag)) ||
       HAK_UNLIKELY((uint32_t)tag >= HAK_TAG_OWN_END) || HAK_UNLIKELY(heap == NULL)) {
     free_other(p, function);
@@ -185,7 +209,7 @@ HAK_FAST void free_elsewhere(void *p, hak_tag_t tag, const char *function) {
   hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(HAK_SLAB_CLASSES * HAK_BIN_SCALE + class_offset);
   hak_block_t *block = p;
   uint32_t count = magazine->count;
-  if (HAK_UNLIKELY(!hak_span_block_begins(info, offset)) || HAK_UNLIKELY(block->key == hak_freed_key(block)) ||
+  if (HAK_UNLIKELY(!hak_span_block_begins(info, offset)) || free_is_free(p) ||
       HAK_UNLIKELY(count == magazine->capacity)) {
     free_other(p, function);
     return;
