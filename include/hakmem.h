@@ -156,7 +156,7 @@ typedef struct hak_stats {
   uint64_t heaps;                        /* thread heaps ever created */
   uint64_t heaps_parked;                 /* of these, without a thread at the moment */
   uint64_t remote_posts;                 /* messages posted to other threads' heaps */
-  uint64_t remote_blocks;                /* blocks in them */
+  uint64_t remote_blocks;                /* blocks of those that arrived */
   hak_tier_stats_t tier[HAK_TIER_COUNT]; /* by HAK_TIER_* */
 } hak_stats_t;
 

@@ -12,6 +12,7 @@
   X(pool, POOL, 1, 0, 1, "serve requests to 52 KiB from the pool tier")                                             \
   X(ace, ACE, 1, 0, 1, "serve requests to 2 MiB from the ACE tier")                                                 \
   X(log, LOG, 0, 0, 1, "log failures that the allocator survives, the first 10 of a kind")                          \
+  X(prewarm_kib, PREWARM_KIB, 0, 0, 1024, "fill each pool magazine of a new thread with so much resident memory")   \
   X(dirty_kib, DIRTY_KIB, 32768, 0, INT64_MAX / 1024, "free memory kept resident in segments; more is given back")  \
   X(dirty_percent, DIRTY_PERCENT, 10, 0, 100, "the same as a share of what is in use; the larger counts")           \
   X(purge_delay_ms, PURGE_DELAY_MS, 1000, 0, INT64_MAX, "age at which free memory is given back within that bound") \

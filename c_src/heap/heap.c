@@ -65,6 +65,29 @@ static void heap_attach(hak_heap_t *heap) {
   tls->heap = heap;
 }
 
+/* Fills the pool magazines of a thread that begins, for programs that would rather wait now. Consecutive blocks of a
+ * span become resident together. */
+HAK_SLOW_STATIC void heap_prewarm(hak_heap_t *heap) {
+  if (!hak_options.pool) return;
+  for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
+    hak_magazine_t *magazine = &heap->tls->pool[c];
+    uint32_t bytes = hak_span_classes[c].block_bytes;
+    uint32_t wanted = (uint32_t)(hak_options.prewarm_kib * (int64_t)HAK_KIB / bytes);
+    if (wanted > magazine->capacity) wanted = magazine->capacity;
+    if (wanted == 0) continue;
+    uint32_t got = hak_span_refill(heap, c, magazine, wanted);
+    hak_stats_refilled(heap, HAK_AT_POOL);
+    hak_stats_served(heap, HAK_AT_POOL, got);
+    uint32_t first = 0; /* the highest address of a run of neighbours: slots are in falling order of address */
+    for (uint32_t i = 1; i <= got; i++) {
+      uintptr_t low = magazine->slots[i - 1] & ~HAK_SLOT_ZERO;
+      if (i < got && (magazine->slots[i] & ~HAK_SLOT_ZERO) + bytes == low) continue;
+      hak_os_populate((void *)low, (size_t)(i - first) * bytes);
+      first = i;
+    }
+  }
+}
+
 /* Disconnects the calling thread from its heap, which is then anybody's. */
 static void heap_detach(hak_heap_t *heap) {
   hak_heap_flush(heap);
@@ -95,6 +118,7 @@ hak_heap_t *hak_heap_start(void) {
     errno = saved;
     return NULL;
   }
+  if (HAK_UNLIKELY(hak_options.prewarm_kib != 0)) heap_prewarm(heap);
   /* From here on allocation works; what follows may allocate. */
   static _Atomic bool xfork_hooked;
   if (!atomic_exchange_explicit(&xfork_hooked, true, memory_order_relaxed)) hak_fork_hook();

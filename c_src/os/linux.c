@@ -137,6 +137,18 @@ bool hak_os_purge(void *base, size_t bytes) {
   return done;
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* since Linux 5.14; EINVAL before */
+#endif
+
+void hak_os_populate(void *base, size_t bytes) {
+  int saved = errno;
+  uintptr_t from = hak_align_down((uintptr_t)base, hak_os_page_bytes());
+  uintptr_t to = hak_align_up((uintptr_t)base + bytes, hak_os_page_bytes());
+  (void)syscall(SYS_madvise, from, to - from, MADV_POPULATE_WRITE);
+  errno = saved;
+}
+
 void hak_os_no_huge_pages(void *base, size_t bytes) {
   int saved = errno;
   uintptr_t from = hak_align_up((uintptr_t)base, hak_os_page_bytes());

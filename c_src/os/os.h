@@ -29,6 +29,10 @@ HAK_HIDDEN void *hak_os_remap(void *base, size_t old_bytes, size_t new_bytes);
  * the pages are usable. Keeps errno. */
 HAK_HIDDEN bool hak_os_purge(void *base, size_t bytes);
 
+/* Makes the range's pages resident and writable at once, which costs less than a fault for each. May fail without
+ * consequence: then they come as they are touched. Keeps errno. */
+HAK_HIDDEN void hak_os_populate(void *base, size_t bytes);
+
 /* Asks that no transparent huge pages back the range. May fail without consequence. Keeps errno. */
 HAK_HIDDEN void hak_os_no_huge_pages(void *base, size_t bytes);
 

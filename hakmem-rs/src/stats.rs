@@ -45,7 +45,7 @@ pub struct Stats {
     pub heaps_parked: u64,
     /// Messages posted to other threads' heaps.
     pub remote_posts: u64,
-    /// Blocks in those messages.
+    /// Blocks of those messages that arrived.
     pub remote_blocks: u64,
     tiers: [TierStats; Tier::ALL.len()],
 }

@@ -103,7 +103,7 @@ pub struct hak_stats_t {
     pub heaps_parked: u64,
     /// Messages posted to other threads' heaps.
     pub remote_posts: u64,
-    /// Blocks in those messages.
+    /// Blocks of those messages that arrived.
     pub remote_blocks: u64,
     /// Counters of each tier, by `HAK_TIER_*`.
     pub tier: [hak_tier_stats_t; HAK_TIER_COUNT as usize],

@@ -2,6 +2,9 @@
  *
  * core/options: what is a number, what is in range, and that the environment reaches the allocator's first block.
  */
+#include <sys/mman.h>
+#include <sys/resource.h>
+
 #include "unit.h"
 
 static void test_parse(void **state) {
@@ -101,6 +104,47 @@ static void first_block(size_t tier) {
   hak_free(other);
 }
 
+static long faults_so_far(void) {
+  struct rusage usage;
+  CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");
+  return usage.ru_minflt;
+}
+
+/* The first blocks of a thread come out of its magazines and are resident. */
+static void prewarmed(size_t kib) {
+  char value[16];
+  snprintf(value, sizeof value, "%zu", kib);
+  setenv("HAKMEM_PREWARM_KIB", value, 1);
+  hak_free(hak_malloc(1));
+  hak_heap_t *heap = hak_heap_get();
+  size_t pages = 0;
+  long before = faults_so_far();
+  for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
+    const hak_magazine_t *magazine = &heap->tls->pool[c];
+    size_t bytes = hak_span_classes[c].block_bytes, wanted = kib * KIB / bytes;
+    wanted = wanted < magazine->capacity ? wanted : magazine->capacity;
+    CHECK(magazine->count == wanted, "class %u: %u blocks, not %zu", c, magazine->count, wanted);
+    for (size_t i = 0; i < wanted; i++) {
+      char *block = hak_malloc(bytes);
+      CHECK(first_nonzero(block, bytes) == bytes, "class %u: not zero", c);
+      for (size_t at = 0; at < bytes; at += 4096, pages++) {
+        block[at] = 1;
+      }
+    }
+  }
+  long faults = faults_so_far() - before;
+  bool can_populate = madvise((void *)((uintptr_t)heap & ~(uintptr_t)4095), 4096, 23 /* MADV_POPULATE_WRITE */) == 0;
+  CHECK(!can_populate || faults < 8, "%ld faults for %zu pages", faults, pages);
+  CHECK(kib == 0 || pages > 100, "%zu pages", pages);
+}
+
+static void test_prewarm(void **state) {
+  (void)state;
+  child_passes(prewarmed, 0);
+  child_passes(prewarmed, 100);
+  child_passes(prewarmed, 256);
+}
+
 static void test_environment(void **state) {
   (void)state;
   child_passes(every_option, 0);
@@ -133,10 +177,8 @@ int main(void) {
   HAK_OPTIONS(UNSET)
 #undef UNSET
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_parse),
-      cmocka_unit_test(test_defaults),
-      cmocka_unit_test(test_environment),
-      cmocka_unit_test(test_print),
+      cmocka_unit_test(test_parse),   cmocka_unit_test(test_defaults), cmocka_unit_test(test_environment),
+      cmocka_unit_test(test_prewarm), cmocka_unit_test(test_print),
   };
   return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }

@@ -100,7 +100,9 @@ static void posts_at(size_t bytes) {
           inbox_length(owner.heap), (unsigned long long)posts_of(owner.heap));
     CHECK(heap->remote_posts == posted / a_post, "%zu: counted", i);
   }
-  CHECK(ring->owner == owner.heap->id + HAK_TAG_HEAPS && ring->first == owner.blocks[count - 1] && ring->last == ring->first, "the last");
+  CHECK(ring->owner == owner.heap->id + HAK_TAG_HEAPS && ring->first == owner.blocks[count - 1] &&
+            ring->last == ring->first,
+        "the last");
   hak_remote_post_all(heap);
   CHECK(ring_length(ring) == 0 && ring->first == NULL && inbox_length(owner.heap) == count, "posted all");
   CHECK(posts_of(owner.heap) == 4, "%llu posts", (unsigned long long)posts_of(owner.heap));
@@ -203,7 +205,7 @@ static size_t free_in_slabs(const hak_heap_t *heap, unsigned c) {
 static void bounded(size_t unused) {
   (void)unused;
   owner_t owner;
-  enum { BLOCKS = 18 * 35 }; /* posts of 35, so that all carriers are full */
+  enum { BLOCKS = 18 * 35 };                  /* posts of 35, so that all carriers are full */
   owner_start(&owner, 64, BLOCKS + 1, false); /* one stays, so that no slab becomes empty */
   unsigned c = hak_slab_class_of(64);
   size_t before = free_in_slabs(owner.heap, c);
