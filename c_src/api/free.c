@@ -130,8 +130,10 @@ HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
 
 /* Into a ring that was empty, full or another owner's. */
 HAK_SLOW_STATIC void free_begins_ring(hak_block_t *block, hak_tag_t tag) {
+  hak_heap_t *heap = hak_tls.heap;
   block->key = hak_freed_key(block);
-  hak_remote_free(hak_tls.heap, block, tag);
+  hak_remote_free(heap, block, tag);
+  hak_heap_tick(heap); /* a thread that only frees has no other slow path */
 }
 
 /* A block of an ACE span: into the heap's magazine if there is room. */

@@ -180,7 +180,7 @@ hak_block_t *hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number, hak_blo
   hak_bin_t *bin = &heap->tls->bin[class_number];
   hak_block_t *block = bin->head;
   bin->head = NULL;
-  bin->room = hak_slab_classes[class_number].bin_room;
+  bin->room = 0;
   while (block != NULL) {
     hak_block_t *next = block->next;
     if (hak_tag_heap_id(hak_tagmap_get_mt(block)) == heap->id) {

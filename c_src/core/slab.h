@@ -38,7 +38,7 @@ HAK_FAST void hak_slab_give(hak_heap_t *heap, hak_block_t *block) {
   if (hak_slab_push(slab, block)) hak_slab_turned(heap, slab);
 }
 
-/* Gives all blocks of the attached thread's bin to their slabs, but for those of other heaps, which it links in front of
+/* Closes the attached thread's bin until it is next filled, and gives all blocks in it to their slabs, but for those of other heaps, which it links in front of
  * the chain `others` and returns. */
 HAK_HIDDEN hak_block_t *hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number, hak_block_t *others);
 

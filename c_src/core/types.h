@@ -39,8 +39,9 @@ typedef struct hak_block {
  * A block that has it when it is freed is free already. */
 HAK_FAST uintptr_t hak_freed_key(const void *block) { return (uintptr_t)block + 0x5bd1e995u; }
 
-/* Owner: the thread. Invariant: room <= bin_room of the class, and length of the list == bin_room - room.
- * Zero, as the thread starts: an empty list without room, so that malloc and free take their slow paths. */
+/* Owner: the thread. Invariant: the length of the list is bin_room of the class - room; or the bin is closed, that is, empty
+ * and without room. It is closed as the thread starts (all zero: malloc and free take their slow paths), until it is first
+ * filled, and again after it lay idle: a thread shall not keep what it only frees. */
 typedef struct hak_bin {
   hak_block_t *head;
   uint32_t magic; /* of hak_slab_class_t; here so that a free needs no second table */

@@ -49,7 +49,7 @@ static void heap_attach(hak_heap_t *heap) {
   heap->tls = tls;
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
     const hak_slab_class_t *info = &hak_slab_classes[c];
-    tls->bin[c] = (hak_bin_t){.magic = info->magic, .room = info->bin_room};
+    tls->bin[c] = (hak_bin_t){.magic = info->magic}; /* without room until it is first filled */
   }
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
     uint32_t capacity =

@@ -19,6 +19,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "base/limits.h"
 #include "os/os.h"
 
 /* Of linux/futex.h and linux/membarrier.h, which not every C library comes with: musl does not. */
@@ -81,16 +82,26 @@ unsigned hak_os_cpus(void) {
 #define OS_TSAN 0
 #endif
 
-void *hak_os_map(size_t bytes) {
+/* At `wish` if there is room, else where the kernel likes. */
+static void *os_map_at(uintptr_t wish, size_t bytes) {
   if (os_fails_now()) return NULL;
   const int access = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
   if (OS_TSAN) {
-    void *base = mmap(NULL, bytes, access, flags, -1, 0);
+    void *base = mmap((void *)wish, bytes, access, flags, -1, 0);
     return base == MAP_FAILED ? NULL : base;
   }
-  long base = syscall(SYS_mmap, NULL, bytes, access, flags, -1, 0L);
+  long base = syscall(SYS_mmap, wish, bytes, access, flags, -1, 0L);
   return base == -1 ? NULL : (void *)base;
 }
+
+void *hak_os_map(size_t bytes) { return os_map_at(0, bytes); }
+
+/* The last aligned mapping. Below it there is room, most likely, for the kernel fills the address space downwards. */
+static _Atomic uintptr_t os_xaligned;
+
+/* What is too much of the very first aligned mapping stays mapped, untouched, if it is no more than this: two system calls
+ * less at the start of every program. */
+#define OS_SLACK_KEPT HAK_SEGMENT_BYTES
 
 void *hak_os_map_aligned(size_t bytes, size_t alignment) {
   size_t page = hak_os_page_bytes();
@@ -100,14 +111,21 @@ void *hak_os_map_aligned(size_t bytes, size_t alignment) {
     errno = ENOMEM;
     return NULL;
   }
-  /* The kernel puts a mapping right below the last one, so one more of an aligned size is often aligned already. */
-  char *base = hak_os_map(bytes);
-  if (base == NULL || ((uintptr_t)base & (alignment - 1)) == 0) return base;
-  hak_os_unmap(base, bytes);
-  base = hak_os_map(bytes + slack);
+  uintptr_t last = hak_load_relaxed(&os_xaligned);
+  if (last > bytes) {
+    uintptr_t base = (uintptr_t)os_map_at(hak_align_down(last - bytes, alignment), bytes);
+    if (base == 0 || (base & (alignment - 1)) == 0) {
+      if (base != 0) hak_store_relaxed(&os_xaligned, base);
+      return (void *)base;
+    }
+    hak_os_unmap((void *)base, bytes);
+  }
+  char *base = hak_os_map(bytes + slack);
   if (base == NULL) return NULL;
   char *aligned = (char *)hak_align_up((uintptr_t)base, alignment);
   size_t head = (size_t)(aligned - base);
+  hak_store_relaxed(&os_xaligned, (uintptr_t)base);
+  if (last == 0 && slack < OS_SLACK_KEPT) return aligned;
   if (head != 0) hak_os_unmap(base, head);
   if (slack != head) hak_os_unmap(aligned + bytes, slack - head);
   return aligned;
