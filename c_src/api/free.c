@@ -1,10 +1,10 @@
 /* Freeing.
  *
  *   hak_free
- *     own block of a slab   pushed to the thread's bin
- *       free_overflow       the bin is full: to its slab's list
+ *     block of a slab       pushed to the thread's bin, if it is its own or of a cache line and more
+ *       free_overflow       the bin is full: to its slab's list, or another heap's to its ring
  *     block of a pool span  pushed to the thread's magazine
- *     free_foreign          a block of another heap's slab: to the bin if it may stay, else into a ring
+ *     free_foreign          a block of another heap's slab: into a ring
  *     free_ace              a block of an ACE span: into the heap's magazine
  *     free_other            everything else: full magazines, mmap, NULL, what is no block
  *   hak_free_sized          pool sizes: to the magazine, without a look at any metadata
@@ -23,9 +23,6 @@
 #include "tier/mmap.h"
 #include "tier/pool.h"
 
-/* The bins from this offset on hold blocks of other heaps too. */
-#define FREE_TRAVELS (HAK_TRAVEL_MIN / HAK_GRAIN * HAK_BIN_SCALE) /* 16-byte steps up to there */
-
 /* The rare ends of free_overflow, out of line and jumped to, so that it needs no stack frame. */
 HAK_SLOW_STATIC void free_overflow_wait(hak_heap_t *heap, hak_block_t *block) {
   hak_guard_wait(heap);
@@ -38,11 +35,18 @@ HAK_SLOW_STATIC void free_overflow_turned(hak_heap_t *heap, hak_slab_t *slab) {
   hak_guard_leave(heap);
 }
 
-/* The bin has no room (it was counted down below zero): the block goes to its slab's list. */
-static __attribute__((noinline)) void free_overflow(hak_block_t *block, size_t offset) {
-  hak_tls_bin(offset)->room++;
-  block->key = hak_freed_key(block);
+static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag);
+
+/* The bin has no room (it was counted down below zero): a block of one's own goes to its slab's list. */
+static __attribute__((noinline)) void free_overflow(hak_block_t *block, uint64_t view) {
+  ++*hak_tls_room_of_view(view);
   hak_heap_t *heap = hak_tls_mine()->heap;
+  uint64_t owner = hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(block)]);
+  if (HAK_UNLIKELY(heap == NULL) || owner != heap->id + HAK_TAG_HEAPS) {
+    free_overflow_foreign(block, owner << HAK_TAG_OWNER_SHIFT | (view - HAK_VIEW_SLAB));
+    return;
+  }
+  block->key = hak_freed_key(block);
   if (HAK_UNLIKELY(!hak_guard_try_enter(heap))) {
     free_overflow_wait(heap, block);
     return;
@@ -128,14 +132,6 @@ HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
   bin->head = block;
 }
 
-/* Into a ring that was empty, full or another owner's. */
-HAK_SLOW_STATIC void free_begins_ring(hak_block_t *block, hak_tag_t tag) {
-  hak_heap_t *heap = hak_tls.heap;
-  block->key = hak_freed_key(block);
-  hak_remote_free(heap, block, tag);
-  hak_heap_tick(heap); /* a thread that only frees has no other slow path */
-}
-
 /* A block of an ACE span: into the heap's magazine if there is room. */
 static void free_ace(void *p, hak_tag_t tag, const char *function) {
   hak_heap_t *heap = hak_tls.heap;
@@ -154,60 +150,58 @@ static void free_ace(void *p, hak_tag_t tag, const char *function) {
   ((hak_block_t *)p)->key = hak_freed_key(p);
 }
 
-static void free_foreign(void *p, hak_tag_t tag, const char *function);
-
-/* The first of some blocks of the owner that the tag tells: looks whether it can be one, and at its ring. */
-static __attribute__((noinline)) void free_meet_owner(void *p, hak_tag_t tag, const char *function) {
-  bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have passed for some of the tag's */
+/* Of another owner than the last, or no slab's at all, or its ring was empty, full or another owner's. */
+static __attribute__((noinline)) void free_meet_owner(void *p, const char *function) {
+  hak_tag_t tag = hak_tagmap_get_mt(p);
   hak_heap_t *heap = hak_tls.heap;
-  if (is_address && hak_tag_owner(tag) == hak_tag_owner(HAK_TAG_ACE) && (uint32_t)tag >> 16 == 0) {
+  if (hak_tag_is_span(tag) && hak_tag_owner(tag) == hak_tag_owner(HAK_TAG_ACE)) {
     free_ace(p, tag, function);
     return;
   }
-  if (HAK_UNLIKELY(!is_address) || HAK_UNLIKELY(!hak_tag_is_slab(tag)) ||
-      HAK_UNLIKELY((uint32_t)tag >= HAK_TAG_OWN_END) || HAK_UNLIKELY(heap == NULL)) {
+  uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
+  if (heap == NULL || !hak_tag_is_slab(tag) || hak_tag_heap_id(tag) == heap->id ||
+      !hak_slab_block_begins(&hak_slab_classes[hak_tag_class(tag)], offset) || free_is_free(p)) {
     free_other(p, function);
     return;
   }
-  hak_tls.foreign_owner = hak_tag_owner(tag);
+  hak_tls.foreign = hak_tag_code(hak_tag_heap_id(tag));
+  hak_tls.foreign_tag = tag & ~HAK_TAG_CLASS_MASK;
   hak_tls.foreign_ring = hak_remote_ring(heap, tag);
-  free_foreign(p, tag, function);
+  ((hak_block_t *)p)->key = hak_freed_key(p);
+  hak_remote_free(heap, p, tag);
+  hak_heap_tick(heap); /* a thread that only frees has no other slow path */
 }
 
-/* Not of this thread's heap and of no pool span: a block of another heap's slab, most likely of the same as the last. */
-static __attribute__((noinline)) void free_foreign(void *p, hak_tag_t tag, const char *function) {
-  size_t offset = (uint32_t)tag;
-  if (HAK_UNLIKELY(hak_tag_owner(tag) != hak_tls_foreign_owner())) {
-    free_meet_owner(p, tag, function);
-    return;
-  }
-  hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
-  if (HAK_UNLIKELY(offset >= HAK_TAG_OWN_END) || HAK_UNLIKELY(!free_is_block(p, bin))) {
-    free_other(p, function);
-    return;
-  }
-  if (offset >= FREE_TRAVELS && *hak_tls_bin_room(offset) > 0) {
-    --*hak_tls_bin_room(offset);
-    free_to_bin(p, bin);
-    return;
-  }
-  if (HAK_UNLIKELY(!hak_remote_put(hak_tls_foreign_ring(), p, tag))) {
-    free_begins_ring(p, tag);
+/* Not for this thread's bins or magazines: a small block of another heap's slab, most likely of the same as the last. */
+static __attribute__((noinline)) void free_foreign(void *p, const char *function) {
+  uint64_t view = hak_tagmap_view(p) | hak_tls_foreign();
+  if (HAK_UNLIKELY(view < HAK_VIEW_SLAB) || HAK_UNLIKELY(!free_is_block(p, hak_tls_bin_of_view(view))) ||
+      HAK_UNLIKELY(!hak_remote_put(hak_tls_foreign_ring(), p, hak_tls_foreign_tag() | (view - HAK_VIEW_SLAB)))) {
+    free_meet_owner(p, function);
     return;
   }
   ((hak_block_t *)p)->key = hak_freed_key(p);
 }
 
-/* Not of this thread's heap: a block of a pool span goes into the magazine if there is room. `tag` is right if the map's
- * first level knows the slice. */
-HAK_FAST void free_elsewhere(void *p, hak_tag_t tag, const char *function) {
-  if (HAK_UNLIKELY(tag >> (HAK_TAG_BACK_SHIFT + 6) != HAK_TAG_POOL >> (HAK_TAG_BACK_SHIFT + 6))) {
-    free_foreign(p, tag, function);
+/* A larger one, for which there is no room in the bin. */
+static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag) {
+  if ((tag & ~HAK_TAG_CLASS_MASK) != hak_tls_foreign_tag() || !hak_remote_put(hak_tls_foreign_ring(), block, tag)) {
+    free_meet_owner(block, "hak_free");
     return;
   }
-  size_t class_offset = tag & HAK_TAG_CLASS_MASK;
+  block->key = hak_freed_key(block);
+}
+
+/* No block for this thread's bins: one of a pool span goes into the magazine if there is room. `view` is as `free_from` has
+ * it; what was put over it changes nothing in a span's. */
+HAK_FAST void free_elsewhere(void *p, uint64_t view, const char *function) {
+  if (HAK_UNLIKELY((view ^ HAK_VIEW_POOL) > UINT16_MAX)) {
+    free_foreign(p, function);
+    return;
+  }
+  size_t class_offset = view & HAK_TAG_CLASS_MASK;
   const hak_span_class_t *info = &hak_span_classes[class_offset / HAK_BIN_SCALE];
-  uint64_t offset = ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) | (uint64_t)hak_tag_back(tag) << HAK_SLICE_SHIFT;
+  uint64_t offset = ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) | (uint64_t)hak_tag_back(view) << HAK_SLICE_SHIFT;
   hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(HAK_SLAB_CLASSES * HAK_BIN_SCALE + class_offset);
   hak_block_t *block = p;
   uint32_t count = magazine->count;
@@ -229,18 +223,18 @@ HAK_FAST void free_elsewhere(void *p, hak_tag_t tag, const char *function) {
 }
 
 HAK_FAST void free_from(void *p, const char *function) {
-  uint64_t own = hak_tls_xor_self(hak_tagmap_first(p));
-  if (HAK_UNLIKELY(own >= HAK_TAG_OWN_END)) {
-    free_elsewhere(p, hak_tls_xor_self(own), function);
+  uint64_t view = hak_tls_or_self(hak_tagmap_view(p));
+  if (HAK_UNLIKELY(view < HAK_VIEW_SLAB)) {
+    free_elsewhere(p, view, function);
     return;
   }
-  hak_bin_t HAK_TLS *bin = hak_tls_bin(own);
+  hak_bin_t HAK_TLS *bin = hak_tls_bin_of_view(view);
   if (HAK_UNLIKELY(!free_is_block(p, bin))) {
     free_other(p, function);
     return;
   }
-  if (HAK_UNLIKELY(--*hak_tls_bin_room(own) < 0)) {
-    free_overflow(p, own);
+  if (HAK_UNLIKELY(--*hak_tls_room_of_view(view) < 0)) {
+    free_overflow(p, view);
     return;
   }
   free_to_bin(p, bin);

@@ -33,9 +33,9 @@ static __attribute__((noinline)) void *realloc_other(void *p, size_t size) {
 
 /* The bytes of the block of a slab that begins at p; 0 if that is not so, or takes a closer look. */
 HAK_FAST size_t realloc_slab_bytes(const void *p) {
-  hak_tag_t tag = hak_tagmap_first(p);
-  if ((uintptr_t)p >> 48 != 0 || !hak_tag_is_slab(tag) || (uint32_t)tag >= HAK_TAG_OWN_END) return 0;
-  const hak_slab_class_t *info = &hak_slab_classes[hak_tag_class(tag)];
+  uint64_t view = hak_tagmap_view(p) | HAK_VIEW_CODE;
+  if ((uintptr_t)p >> 48 != 0 || view < HAK_VIEW_SLAB) return 0;
+  const hak_slab_class_t *info = &hak_slab_classes[(view - HAK_VIEW_SLAB) / HAK_BIN_SCALE];
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
   bool is_block = hak_slab_block_begins(info, offset) && ((const hak_block_t *)p)->key != hak_freed_key(p);
   return is_block ? info->block_bytes : 0;

@@ -33,8 +33,8 @@
 #define HAK_TAGMAP_BITS 20
 #define HAK_TAGMAP2_BITS 26
 
-/* Heaps have ids from 1; an id has room for 20 bits in a tag. */
-#define HAK_HEAP_ID_MAX ((1u << 20) - 1)
+/* Heaps have ids from 1, of 17 bits (core/tagmap.h). */
+#define HAK_HEAP_ID_MAX ((1u << 17) - 1)
 #define HAK_HEAPS_PER_CHUNK 64u
 
 /* Carving a slab touches at most this much fresh memory at a time. */

@@ -83,9 +83,9 @@ void hak_remote_post_one_mt(hak_block_t *block, hak_tag_t tag) {
 
 /* Into the owner's bin, if it has room (and the first level of the tag map knows the slice). */
 static inline bool remote_to_bin(hak_tls_t *tls, hak_block_t *block) {
-  uint64_t offset = hak_tagmap_first(block) ^ tls->self;
-  if (HAK_UNLIKELY(offset >= HAK_TAG_OWN_END)) return false;
-  hak_bin_t *bin = &tls->bin[offset / HAK_BIN_SCALE];
+  uint64_t view = hak_tagmap_view(block) | tls->self;
+  if (HAK_UNLIKELY(view < HAK_VIEW_SLAB)) return false;
+  hak_bin_t *bin = &tls->bin[(view - HAK_VIEW_SLAB) / HAK_BIN_SCALE];
   if (bin->room <= 0) return false;
   bin->room--;
   block->next = bin->head;

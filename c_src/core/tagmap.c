@@ -7,35 +7,67 @@
 #define TAGMAP2_MASK (((size_t)1 << HAK_TAGMAP2_BITS) - 1)
 
 _Atomic uint64_t hak_tagmap[(size_t)1 << HAK_TAGMAP_BITS];
+_Atomic uint32_t hak_tagmap_owners[(size_t)1 << HAK_TAGMAP_BITS];
 
-/* The second level, or NULL. Published with release: its readers find it mapped and zero (acquire below). */
+/* The second level, or NULL: its entries, and behind them its owners. Published with release: its readers find it mapped
+ * and zero (acquire below). */
 static _Atomic(_Atomic uint64_t *) tagmap_xsecond;
 
 static uint64_t tagmap_slice(const void *p) { return (uintptr_t)p >> HAK_SLICE_SHIFT; }
 
-/* The tag in a place if it is about the slice, else TAGMAP_OTHER. */
-#define TAGMAP_OTHER UINT64_MAX
-static hak_tag_t tagmap_look(_Atomic uint64_t *place, uint64_t slice) {
-  uint64_t entry = hak_load_relaxed(place);
-  hak_tag_t tag = entry ^ slice;
-  bool is_tag = entry != 0 && ((uint32_t)tag & ~(HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK)) == 0;
-  return is_tag ? tag : TAGMAP_OTHER;
-}
+#define TAGMAP_FREED (HAK_VIEW_SLAB & ~((uint64_t)3 << HAK_VIEW_KIND_SHIFT))
+#define TAGMAP_NOTHING (TAGMAP_FREED | HAK_BIN_SCALE)
+
+static bool tagmap_is_view(uint64_t view) { return (view >> 20 & 0xfff) == 0xfff; }
+
+typedef struct tagmap_place {
+  _Atomic uint64_t *entry; /* NULL when there is no second level */
+  _Atomic uint32_t *owner;
+} tagmap_place_t;
 
 /* The place of a slice, or the place where it would be: the first level's if the slice is there. */
-static _Atomic uint64_t *tagmap_place(uint64_t slice) {
-  _Atomic uint64_t *first = &hak_tagmap[slice & TAGMAP_MASK];
-  if (tagmap_look(first, slice) != TAGMAP_OTHER) return first;
+static tagmap_place_t tagmap_place(uint64_t slice) {
+  size_t index = slice & TAGMAP_MASK;
+  if (tagmap_is_view(hak_load_relaxed(&hak_tagmap[index]) ^ slice)) {
+    return (tagmap_place_t){&hak_tagmap[index], &hak_tagmap_owners[index]};
+  }
   _Atomic uint64_t *second = hak_load_acquire(&tagmap_xsecond);
-  return second == NULL ? NULL : &second[slice & TAGMAP2_MASK];
+  if (second == NULL) return (tagmap_place_t){NULL, NULL};
+  index = slice & TAGMAP2_MASK;
+  return (tagmap_place_t){&second[index], (_Atomic uint32_t *)(void *)(second + TAGMAP2_MASK + 1) + index};
 }
 
 hak_tag_t hak_tagmap_get_mt(const void *p) {
   uint64_t slice = tagmap_slice(p);
   if (slice >> 32 != 0) return 0; /* beyond 48 bits of address */
-  _Atomic uint64_t *place = tagmap_place(slice);
-  hak_tag_t tag = place == NULL ? TAGMAP_OTHER : tagmap_look(place, slice);
-  return tag == TAGMAP_OTHER ? 0 : tag;
+  tagmap_place_t place = tagmap_place(slice);
+  uint64_t view = place.entry == NULL ? 0 : hak_load_relaxed(place.entry) ^ slice;
+  if (!tagmap_is_view(view)) return 0;
+  uint64_t owner = (uint64_t)hak_load_relaxed(place.owner) << HAK_TAG_OWNER_SHIFT;
+  switch (view >> HAK_VIEW_KIND_SHIFT) {
+  case 3:
+    return owner | (view & HAK_TAG_CLASS_MASK);
+  case HAK_VIEW_POOL >> HAK_VIEW_KIND_SHIFT:
+    return HAK_TAG_POOL | (view & (HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK));
+  case 2:
+    return HAK_TAG_ACE | (view & (HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK));
+  default:
+    return view == TAGMAP_FREED ? HAK_TAG_FREED : 0;
+  }
+}
+
+static uint64_t tagmap_view_of(hak_tag_t tag) {
+  uint64_t low = tag & (HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK);
+  if (hak_tag_is_slab(tag)) {
+    bool stays = hak_slab_classes[hak_tag_class(tag)].block_bytes >= HAK_TRAVEL_MIN;
+    return (HAK_VIEW_SLAB | low) & ~(stays ? 0 : hak_tag_code(hak_tag_heap_id(tag)));
+  }
+  if (hak_tag_is_span(tag)) {
+    return low |
+           (hak_tag_owner(tag) == hak_tag_owner(HAK_TAG_POOL) ? HAK_VIEW_POOL
+                                                              : HAK_VIEW_POOL ^ (uint64_t)3 << HAK_VIEW_KIND_SHIFT);
+  }
+  return tag == HAK_TAG_FREED ? TAGMAP_FREED : TAGMAP_NOTHING;
 }
 
 /* Whether all the slices' places in a table are free; if so, claims them with the tag 0. */
@@ -44,7 +76,7 @@ static bool tagmap_claim(_Atomic uint64_t *table, uint64_t mask, uint64_t first_
     if (hak_load_relaxed(&table[(first_slice + i) & mask]) != 0) return false;
   }
   for (unsigned i = 0; i < slices; i++) {
-    hak_store_relaxed(&table[(first_slice + i) & mask], first_slice + i);
+    hak_store_relaxed(&table[(first_slice + i) & mask], (first_slice + i) ^ TAGMAP_NOTHING);
   }
   return true;
 }
@@ -55,7 +87,7 @@ bool hak_tagmap_reserve_locked(const void *base, unsigned slices) {
   if (tagmap_claim(hak_tagmap, TAGMAP_MASK, slice, slices)) return true;
   _Atomic uint64_t *second = hak_load_relaxed(&tagmap_xsecond);
   if (second == NULL) {
-    second = hak_os_map(sizeof(uint64_t) << HAK_TAGMAP2_BITS);
+    second = hak_os_map((sizeof(uint64_t) + sizeof(uint32_t)) << HAK_TAGMAP2_BITS);
     if (second == NULL) return false;
     hak_store_release(&tagmap_xsecond, second); /* pairs with the acquire in tagmap_place */
   }
@@ -64,15 +96,16 @@ bool hak_tagmap_reserve_locked(const void *base, unsigned slices) {
 
 void hak_tagmap_set(const void *slice_base, hak_tag_t tag) {
   uint64_t slice = tagmap_slice(slice_base);
-  _Atomic uint64_t *place = tagmap_place(slice);
-  hak_check(place != NULL);
-  hak_store_relaxed(place, slice ^ tag);
+  tagmap_place_t place = tagmap_place(slice);
+  hak_check(place.entry != NULL);
+  if (hak_tag_is_slab(tag)) hak_store_relaxed(place.owner, hak_tag_owner(tag));
+  hak_store_relaxed(place.entry, slice ^ tagmap_view_of(tag));
 }
 
 void hak_tagmap_forget_mt(const void *base, unsigned slices) {
   for (uint64_t slice = tagmap_slice(base); slices != 0; slices--, slice++) {
-    _Atomic uint64_t *place = tagmap_place(slice);
-    hak_check(place != NULL);
-    hak_store_relaxed(place, 0);
+    tagmap_place_t place = tagmap_place(slice);
+    hak_check(place.entry != NULL);
+    hak_store_relaxed(place.entry, 0);
   }
 }

@@ -1,20 +1,32 @@
 /* The tag map: what a slice is used for, found from any address with one load.
  *
- *   entry = slice number ^ tag        index = slice number mod 2^20
+ *   entry = slice number ^ view        index = slice number mod 2^20
  *
- * The index tells the slice number's low 20 bits already, so the tag may lie over them, and the bits above, where a tag
- * is zero, make the entry say for which slice it speaks: an address that is not ours finds no match, and no byte of
- * memory is read to find that out. Tags have 64 bits:
+ * The view is what the hits look at, the tag what everybody else does. The index tells the slice number's low 20 bits
+ * already, so the view may lie over them; the bits above, where a view has ones, make the entry say for which slice it speaks:
+ * an address that is not ours finds no match, and no byte of memory is read to find that out.
  *
- *   bit 63..32                31..16  15..10         9..4    3..0
- *   3 + the heap's id         0       0              class   0     a slab of that heap
- *   1                         0       slices back    class   0     a span of pool, in each of its slices
- *   2                         0       slices back    class   0     a span of ACE
- *   3                         0       0              0       0     once used, free now
- *   0                         0       0              0       0     nothing
+ *   view, bit 63 62   61..32   31..20   19..16   15..10         9..4     3..0
+ *         1  1    code     ones     code     ones           class    0     a slab
+ *         0  1    ones     ones     ones     slices back    class    0     a span of pool, in each of its slices
+ *         1  0    ones     ones     ones     slices back    class    0     a span of ACE
+ *         0  0    ones     ones     ones     ones           0        0     once used, free now
+ *         0  0    ones     ones     ones     ones           1        0     nothing
  *
- * The class is where it is a bin's offset. So for a slab of one's own heap, slice number ^ entry ^ the heap's own tag is
- * the offset of the bin, below 1024; for anything else it is larger. An entry of 0 is nobody's. Addresses have 48 bits.
+ * The class is where it is a bin's offset, so a slab is whatever has a view from HAK_VIEW_SLAB on, and the rest is the
+ * offset. But the blocks of less than a cache line go home, so in their slabs the code has zeros for the owner: in 17 of 34
+ * bits, a choice of its own for every heap. A thread puts its own heap's ones there (by OR) before it compares. No two heaps'
+ * choices cover each other, so what passes is either a slab of its own or one whose blocks may stay with anybody.
+ *
+ * Tags have the owner, 3 + the heap's id, for all slabs, from a table beside the views:
+ *
+ *   tag, bit 63..32          15..10         9..4    3..0
+ *   3 + the heap's id        0              class   0     a slab of that heap
+ *   1, 2                     slices back    class   0     a span of pool, of ACE
+ *   3                        0              0       0     once used, free now
+ *   0                        0              0       0     nothing
+ *
+ * An entry of 0 is nobody's. Addresses have 48 bits, those of programs 47.
  *
  * Two slices 64 GiB apart meet in one entry. Then the second one goes to the second level, 64 times as large and mapped
  * when first needed; a look-up that misses in the first asks there. Slices that meet there too (4 TiB apart) are not
@@ -40,18 +52,28 @@
 #define HAK_TAG_BACK_MASK ((uint64_t)(HAK_SLICES - 1) << HAK_TAG_BACK_SHIFT)
 #define HAK_TAG_CLASS_MASK ((uint64_t)63 * HAK_BIN_SCALE)
 
-/* What a thread without a heap has for a tag of its own: no slab's. */
-#define HAK_TAG_NOBODY ((uint64_t)UINT32_MAX << HAK_TAG_OWNER_SHIFT)
-
-/* The tag of a slab of the heap with the tag `self`, ^ self, is below this, and is the offset of a bin. */
-#define HAK_TAG_OWN_END 1024u
+/* Of a slab whose blocks may stay with anybody; of a pool span, without class and slices back. */
+#define HAK_VIEW_SLAB (~(uint64_t)1023)
+#define HAK_VIEW_KIND_SHIFT 62
+#define HAK_VIEW_POOL ((uint64_t)1 << HAK_VIEW_KIND_SHIFT | ~((uint64_t)3 << HAK_VIEW_KIND_SHIFT | UINT16_MAX))
+#define HAK_VIEW_CODE ((uint64_t)15 << 16 | (((uint64_t)1 << 30) - 1) << 32)
 
 HAK_HIDDEN extern _Atomic uint64_t hak_tagmap[(size_t)1 << HAK_TAGMAP_BITS];
+HAK_HIDDEN extern _Atomic uint32_t hak_tagmap_owners[(size_t)1 << HAK_TAGMAP_BITS]; /* in tags, of slabs */
 
-/* The tag of an address's slice, if the first level knows it; else something that is no slab's and no span's tag. */
-HAK_FAST hak_tag_t hak_tagmap_first(const void *p) {
-  uint64_t slice = (uintptr_t)p >> HAK_SLICE_SHIFT;
-  return slice ^ hak_load_foldable(&hak_tagmap[slice & (((size_t)1 << HAK_TAGMAP_BITS) - 1)], uint64_t);
+HAK_FAST size_t hak_tagmap_index(const void *p) {
+  return (uintptr_t)p >> HAK_SLICE_SHIFT & (((size_t)1 << HAK_TAGMAP_BITS) - 1);
+}
+
+/* The view of an address's slice, if the first level knows it; else something that is no slab's and no pool span's. */
+HAK_FAST uint64_t hak_tagmap_view(const void *p) {
+  return (uintptr_t)p >> HAK_SLICE_SHIFT ^ hak_load_foldable(&hak_tagmap[hak_tagmap_index(p)], uint64_t);
+}
+
+/* The ones of a heap: its id's 17 bits and their complement. */
+HAK_FAST uint64_t hak_tag_code(uint32_t heap_id) {
+  uint64_t code = heap_id | (uint64_t)(~heap_id & HAK_HEAP_ID_MAX) << 17;
+  return (code & 15) << 16 | (code >> 4) << 32;
 }
 
 /* The tag of the slice of any address; 0 when it is not ours. _mt */
@@ -67,11 +89,8 @@ HAK_HIDDEN void hak_tagmap_set(const void *slice_base, hak_tag_t tag);
 /* Undoes hak_tagmap_reserve_locked for slices that the caller owns. _mt */
 HAK_HIDDEN void hak_tagmap_forget_mt(const void *base, unsigned slices);
 
-/* The tag of a heap's slabs without the class. */
-HAK_FAST hak_tag_t hak_tag_self(uint32_t heap_id) { return (uint64_t)(heap_id + HAK_TAG_HEAPS) << HAK_TAG_OWNER_SHIFT; }
-
 HAK_FAST hak_tag_t hak_tag_of_slab(uint32_t heap_id, unsigned class_number) {
-  return hak_tag_self(heap_id) | class_number * HAK_BIN_SCALE;
+  return (uint64_t)(heap_id + HAK_TAG_HEAPS) << HAK_TAG_OWNER_SHIFT | class_number * HAK_BIN_SCALE;
 }
 HAK_FAST hak_tag_t hak_tag_of_span(unsigned class_number, unsigned back) {
   return (class_number < HAK_POOL_CLASSES ? HAK_TAG_POOL : HAK_TAG_ACE) | class_number * HAK_BIN_SCALE |
@@ -84,9 +103,8 @@ HAK_FAST unsigned hak_tag_class(hak_tag_t tag) { return (unsigned)((tag & HAK_TA
 HAK_FAST uint32_t hak_tag_heap_id(hak_tag_t tag) { return hak_tag_owner(tag) - HAK_TAG_HEAPS; }
 HAK_FAST unsigned hak_tag_back(hak_tag_t tag) { return (unsigned)(tag >> HAK_TAG_BACK_SHIFT) % HAK_SLICES; }
 
-_Static_assert(HAK_TAG_OWN_END == 64 * HAK_BIN_SCALE && HAK_TAG_OWN_END == 1 << HAK_TAG_BACK_SHIFT, "see above");
-_Static_assert(HAK_SLAB_CLASSES <= 64 && HAK_SPAN_CLASSES <= 64, "a class has six bits in a tag");
-_Static_assert(HAK_TAG_BACK_SHIFT + 6 <= 16 && HAK_TAGMAP_BITS >= 16, "the index tells what a tag lies over");
-_Static_assert(HAK_HEAP_ID_MAX < UINT32_MAX - HAK_TAG_HEAPS, "a heap's id fits, and is not NOBODY's");
+_Static_assert(HAK_SLAB_CLASSES <= 64 && HAK_SPAN_CLASSES <= 64, "a class has six bits in a tag and a view");
+_Static_assert(HAK_TAG_BACK_SHIFT == 10 && HAK_TAGMAP_BITS == 20, "the index tells what a view lies over");
+_Static_assert(HAK_HEAP_ID_MAX == (1u << 17) - 1, "a heap's id is half of a code");
 
 #endif

@@ -71,9 +71,10 @@ typedef struct hak_ring {
 typedef struct hak_tls {
   hak_bin_t bin[HAK_SLAB_CLASSES];
   hak_magazine_t pool[HAK_POOL_CLASSES]; /* right behind the bins: hak_bin_by_128 */
-  hak_tag_t self;                        /* hak_tag_self of its heap; HAK_TAG_NOBODY without one */
-  hak_ring_t *foreign_ring; /* the ring of its heap for the owner, in tags, of what it last freed that was */
-  uint32_t foreign_owner;   /* another heap's; HAK_TAG_NOBODY's before */
+  uint64_t self;                         /* hak_tag_code of its heap; 0 without one */
+  uint64_t foreign;     /* that of the owner of what it last freed that was another heap's and went home; 0 before */
+  uint64_t foreign_tag; /* that owner's tag without the class */
+  hak_ring_t *foreign_ring; /* the ring of its heap for that owner */
   hak_heap_t *heap;
   bool exited; /* its heap was parked at the thread's end: what still comes borrows one for each call */
 } hak_tls_t;

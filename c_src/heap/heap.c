@@ -19,9 +19,8 @@
 
 #define HEAP_TICK_CALLS 64u
 
-#define HEAP_NOBODY .self = HAK_TAG_NOBODY, .foreign_owner = HAK_TAG_NOBODY >> HAK_TAG_OWNER_SHIFT
 /* Used: by assembler code, of which link-time optimisation does not know. */
-__attribute__((used)) _Thread_local hak_tls_t hak_tls = {HEAP_NOBODY};
+__attribute__((used)) _Thread_local hak_tls_t hak_tls;
 
 static _Atomic bool heap_xprocess_started;
 
@@ -61,7 +60,7 @@ static void heap_attach(hak_heap_t *heap) {
                                                HAK_ACE_MAGAZINE_BYTES, HAK_ACE_MAGAZINE_BLOCKS);
     heap->ace[c] = (hak_magazine_t){.slots = heap->ace_slots[c], .capacity = capacity};
   }
-  tls->self = hak_tag_self(heap->id);
+  tls->self = hak_tag_code(heap->id);
   tls->heap = heap;
 }
 
@@ -91,7 +90,7 @@ HAK_SLOW_STATIC void heap_prewarm(hak_heap_t *heap) {
 /* Disconnects the calling thread from its heap, which is then anybody's. */
 static void heap_detach(hak_heap_t *heap) {
   hak_heap_flush(heap);
-  hak_tls = (hak_tls_t){HEAP_NOBODY, .exited = true};
+  hak_tls = (hak_tls_t){.exited = true};
   heap->tls = NULL;
   hak_registry_park_mt(heap);
   hak_remote_help_parked_mt(heap); /* what was posted after the flush and before it was seen to be parked */

@@ -2,6 +2,7 @@
 #ifndef HAK_HEAP_HEAP_H
 #define HAK_HEAP_HEAP_H
 
+#include "core/tagmap.h"
 #include "core/types.h"
 
 /* Static TLS, initial-exec: one load from a segment register, also in a library opened at run time. */
@@ -29,36 +30,41 @@ HAK_FAST hak_tls_t HAK_TLS *hak_tls_mine(void) { return (hak_tls_t HAK_TLS *)hak
  * the segment as a constant, which is part of an address then. */
 #if defined(HAK_TLS_IN_SEGMENT) && !defined(__PIC__) && !defined(__clang__)
 extern char __seg_fs hak_tls_in_segment[] __asm__("hak_tls@tpoff");
-extern char __seg_fs hak_tls_rooms[] __asm__("hak_tls@tpoff+12"); /* else gcc has one more address in a register */
-_Static_assert(offsetof(hak_bin_t, room) == 12, "see the line above");
-#define HAK_TLS_ROOM_AT(offset) ((void HAK_TLS *)(hak_tls_rooms + (offset)))
+/* Else gcc has one more address in a register. */
+extern char __seg_fs hak_tls_views[] __asm__("hak_tls@tpoff+1024");
+extern char __seg_fs hak_tls_view_rooms[] __asm__("hak_tls@tpoff+1024+12");
+_Static_assert(0 - HAK_VIEW_SLAB == 1024 && offsetof(hak_bin_t, room) == 12, "see the lines above");
+#define HAK_TLS_AT_VIEW(view) ((void HAK_TLS *)((uintptr_t)hak_tls_views + (view)))
+#define HAK_TLS_ROOM_AT_VIEW(view) ((void HAK_TLS *)((uintptr_t)hak_tls_view_rooms + (view)))
 #define HAK_TLS_AT(offset) ((void HAK_TLS *)(hak_tls_in_segment + (offset)))
-HAK_FAST uint64_t hak_tls_xor_self(uint64_t x) {
-  __asm__("xorq %%fs:hak_tls@tpoff+%c1, %0" : "+r"(x) : "i"(offsetof(hak_tls_t, self)));
+HAK_FAST uint64_t hak_tls_or_self(uint64_t x) {
+  __asm__("orq %%fs:hak_tls@tpoff+%c1, %0" : "+r"(x) : "i"(offsetof(hak_tls_t, self)));
   return x;
 }
-HAK_FAST hak_ring_t *hak_tls_foreign_ring(void) {
-  hak_ring_t *ring;
-  __asm__("movq %%fs:hak_tls@tpoff+%c1, %0" : "=r"(ring) : "i"(offsetof(hak_tls_t, foreign_ring)));
-  return ring;
-}
-HAK_FAST uint32_t hak_tls_foreign_owner(void) {
-  uint32_t owner;
-  __asm__("movl %%fs:hak_tls@tpoff+%c1, %0" : "=r"(owner) : "i"(offsetof(hak_tls_t, foreign_owner)));
-  return owner;
-}
+#define HAK_TLS_LOAD(type, field)                                                             \
+  type field;                                                                                 \
+  __asm__("movq %%fs:hak_tls@tpoff+%c1, %0" : "=r"(field) : "i"(offsetof(hak_tls_t, field))); \
+  return field
+HAK_FAST uint64_t hak_tls_foreign(void) { HAK_TLS_LOAD(uint64_t, foreign); }
+HAK_FAST uint64_t hak_tls_foreign_tag(void) { HAK_TLS_LOAD(uint64_t, foreign_tag); }
+HAK_FAST hak_ring_t *hak_tls_foreign_ring(void) { HAK_TLS_LOAD(hak_ring_t *, foreign_ring); }
 #else
 #define HAK_TLS_AT(offset) ((void HAK_TLS *)(hak_tls_place() + (offset)))
-#define HAK_TLS_ROOM_AT(offset) HAK_TLS_AT((offset) + offsetof(hak_bin_t, room))
-HAK_FAST uint64_t hak_tls_xor_self(uint64_t x) { return x ^ hak_tls_mine()->self; }
+#define HAK_TLS_AT_VIEW(view) HAK_TLS_AT((view)-HAK_VIEW_SLAB)
+#define HAK_TLS_ROOM_AT_VIEW(view) HAK_TLS_AT((view)-HAK_VIEW_SLAB + offsetof(hak_bin_t, room))
+HAK_FAST uint64_t hak_tls_or_self(uint64_t x) { return x | hak_tls_mine()->self; }
+HAK_FAST uint64_t hak_tls_foreign(void) { return hak_tls_mine()->foreign; }
+HAK_FAST uint64_t hak_tls_foreign_tag(void) { return hak_tls_mine()->foreign_tag; }
 HAK_FAST hak_ring_t *hak_tls_foreign_ring(void) { return hak_tls_mine()->foreign_ring; }
-HAK_FAST uint32_t hak_tls_foreign_owner(void) { return hak_tls_mine()->foreign_owner; }
 #endif
 
-/* The bin, its room, and the magazine at an offset in hak_tls. */
+/* The bin and the magazine at an offset in hak_tls. */
 HAK_FAST hak_bin_t HAK_TLS *hak_tls_bin(size_t offset) { return HAK_TLS_AT(offset); }
-HAK_FAST int32_t HAK_TLS *hak_tls_bin_room(size_t offset) { return HAK_TLS_ROOM_AT(offset); }
 HAK_FAST hak_magazine_t HAK_TLS *hak_tls_magazine(size_t offset) { return HAK_TLS_AT(offset); }
+
+/* The bin of a slab's view (core/tagmap.h), and its room. */
+HAK_FAST hak_bin_t HAK_TLS *hak_tls_bin_of_view(uint64_t view) { return HAK_TLS_AT_VIEW(view); }
+HAK_FAST int32_t HAK_TLS *hak_tls_room_of_view(uint64_t view) { return HAK_TLS_ROOM_AT_VIEW(view); }
 
 /* The calling thread's heap, adopted or made when it has none; NULL without memory, and in a thread whose heap was
  * parked because it ends: destructors of other libraries may still allocate and free there. */

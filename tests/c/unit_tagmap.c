@@ -86,20 +86,27 @@ static void wild(size_t unused) {
   CHECK(hak_tagmap_get_mt((const void *)(UINTPTR_MAX >> 16)) == 0, "the end of 48 bits");
 }
 
-/* The hot paths' questions: whether the tag in the first level is a slab's of the heap `self`, a pool span's, another. */
-static void check_first(uint64_t slice, hak_tag_t tag, uint64_t self, bool own) {
+/* The hot paths' questions: whether the view is that of a slab whose blocks this heap may keep, or of a pool span. */
+static bool passes(uint64_t view, uint64_t self) { return (view | self) >= HAK_VIEW_SLAB; }
+static bool is_pool(uint64_t view, uint64_t self) { return ((view | self) ^ HAK_VIEW_POOL) <= UINT16_MAX; }
+
+static void check_first(uint64_t slice, hak_tag_t tag, uint64_t self, bool keeps) {
   const char *p = (const char *)SLICE(slice) + 1000;
   set_tags(slice, 1, tag);
-  hak_tag_t got = hak_tagmap_first(p);
-  CHECK(got == tag, "tag 0x%llx: 0x%llx", (unsigned long long)tag, (unsigned long long)got);
-  CHECK(((got ^ self) < HAK_TAG_OWN_END) == own, "tag 0x%llx, self 0x%llx", (unsigned long long)tag,
-        (unsigned long long)self);
-  CHECK(!own || (got ^ self) == hak_tag_class(tag) * HAK_BIN_SCALE, "a bin's offset");
-  static const uint64_t beside[] = {LEVEL1, 64, 2048 * LEVEL1, 2047 * LEVEL1 + 64};
+  CHECK(hak_tagmap_get_mt(p) == tag, "tag 0x%llx: 0x%llx", (unsigned long long)tag,
+        (unsigned long long)hak_tagmap_get_mt(p));
+  uint64_t view = hak_tagmap_view(p);
+  CHECK(passes(view, self) == keeps, "tag 0x%llx, self 0x%llx", (unsigned long long)tag, (unsigned long long)self);
+  CHECK(!keeps || (view | self) - HAK_VIEW_SLAB == hak_tag_class(tag) * HAK_BIN_SCALE, "a bin's offset");
+  CHECK(is_pool(view, self) == (hak_tag_owner(tag) == 1), "tag 0x%llx: pool", (unsigned long long)tag);
+  if (is_pool(view, self)) {
+    CHECK((view & HAK_TAG_CLASS_MASK) == hak_tag_class(tag) * HAK_BIN_SCALE && hak_tag_back(view) == hak_tag_back(tag),
+          "tag 0x%llx: class and slices back", (unsigned long long)tag);
+  }
+  static const uint64_t beside[] = {LEVEL1, 64, 2047 * LEVEL1, 1023 * LEVEL1 + 64};
   for (size_t i = 0; i < COUNT_OF(beside); i++) {
-    hak_tag_t other = hak_tagmap_first(p + beside[i] * HAK_SLICE_BYTES);
-    CHECK((other ^ self) >= HAK_TAG_OWN_END && other >> 16 != HAK_TAG_POOL >> 16, "0x%llx slices behind",
-          (unsigned long long)beside[i]);
+    uint64_t other = hak_tagmap_view(p + beside[i] * HAK_SLICE_BYTES);
+    CHECK(!passes(other, self) && !is_pool(other, self), "0x%llx slices behind", (unsigned long long)beside[i]);
   }
 }
 
@@ -109,21 +116,36 @@ static void hot_path(size_t unused) {
   CHECK(reserve(BASE, 64), "first level");
   for (size_t i = 0; i <= COUNT_OF(ids); i++) {
     uint32_t id = i == COUNT_OF(ids) ? 0 : ids[i]; /* 0: a thread without a heap */
-    hak_tag_t self = id == 0 ? HAK_TAG_NOBODY : hak_tag_self(id);
+    uint64_t self = id == 0 ? 0 : hak_tag_code(id);
     for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
       for (size_t k = 0; k < COUNT_OF(ids); k++) {
-        check_first(BASE + c % 64, hak_tag_of_slab(ids[k], c), self, ids[k] == id);
+        bool stays = hak_slab_classes[c].block_bytes >= 64;
+        check_first(BASE + c % 64, hak_tag_of_slab(ids[k], c), self, stays || ids[k] == id);
       }
     }
     for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
       check_first(BASE + c, hak_tag_of_span(c, (c * 7) % HAK_SLICES), self, false);
     }
     check_first(BASE, HAK_TAG_FREED, self, false);
+    check_first(BASE, 0, self, false);
     for (uint64_t slice = 0; slice < LEVEL1 - 1000; slice += 77) { /* low addresses, where no entry is */
-      hak_tag_t got = hak_tagmap_first(SLICE(slice));
-      CHECK((got ^ self) >= HAK_TAG_OWN_END && got >> 16 != HAK_TAG_POOL >> 16 && !hak_tag_is_slab(got), "slice 0x%llx",
-            (unsigned long long)slice);
+      uint64_t view = hak_tagmap_view(SLICE(slice));
+      CHECK(!passes(view, self) && !is_pool(view, self), "slice 0x%llx", (unsigned long long)slice);
     }
+  }
+}
+
+/* No heap's code covers another's. */
+static void codes(size_t unused) {
+  (void)unused;
+  rng_t rng = {test_seed()};
+  for (size_t i = 0; i < 200000; i++) {
+    uint32_t a = (uint32_t)rng_between(&rng, 1, HAK_HEAP_ID_MAX), b = (uint32_t)rng_between(&rng, 1, HAK_HEAP_ID_MAX);
+    if (i % 2 == 0) {
+      b = a ^ 1u << rng_below(&rng, 17);
+    }
+    CHECK((hak_tag_code(a) & ~HAK_VIEW_CODE) == 0, "heap %u: outside of the code's bits", a);
+    CHECK(a == b || (hak_tag_code(a) & ~hak_tag_code(b)) != 0, "heap %u covers %u", b, a);
   }
 }
 
@@ -132,6 +154,7 @@ static void test_levels(void **state) {
   child_passes(one_by_one, 0);
   child_passes(wild, 0);
   child_passes(hot_path, 0);
+  child_passes(codes, 0);
 }
 
 /* ---- Against a model --------------------------------------------------------------------------------------------- */
@@ -212,7 +235,7 @@ static void *free_all(void *argument) {
 
 static void no_first_level(size_t rounds) {
   for (size_t i = 0; i < LEVEL1; i++) {
-    hak_store_relaxed(&hak_tagmap[i], UINT64_C(0xffffffff) ^ HAK_TAG_FREED); /* nobody's */
+    hak_store_relaxed(&hak_tagmap[i], UINT64_C(0x7fffffff) ^ tagmap_view_of(HAK_TAG_FREED)); /* nobody's */
   }
   rng_t rng = {test_seed()};
   static void *blocks[301];
@@ -224,7 +247,7 @@ static void no_first_level(size_t rounds) {
       CHECK(blocks[i] != NULL && hak_tier_of(blocks[i]) == tier_for(sizes[i]), "%zu bytes", sizes[i]);
       CHECK(hak_usable_size(blocks[i]) >= sizes[i], "%zu bytes", sizes[i]);
       if (sizes[i] <= HAK_ACE_MAX) {
-        CHECK((uint32_t)hak_tagmap_first(blocks[i]) >> 16 != 0, "%zu bytes: in the first level", sizes[i]);
+        CHECK(!tagmap_is_view(hak_tagmap_view(blocks[i])), "%zu bytes: in the first level", sizes[i]);
         CHECK(hak_tier_of((char *)blocks[i] + 8) == HAK_TIER_NONE, "inside %zu bytes", sizes[i]);
       }
       pattern_fill_ends(blocks[i], sizes[i], i);
