@@ -24,7 +24,7 @@ pub const WORKLOAD: Workload = Workload {
     cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
 };
 
-const SETTINGS: &[Setting] = &[("all", 2, 1_600_000, 1000), ("all", 8, 400_000, 1000)];
+const SETTINGS: &[Setting] = &[("all", 2, 8_000_000, 1000), ("all", 8, 2_000_000, 1000)];
 
 /// Threads one after another in a chain.
 const GENERATIONS: u64 = 10;

@@ -27,10 +27,10 @@ pub const WORKLOAD: Workload = Workload {
 
 /// The slots are the blocks that a queue holds.
 const SETTINGS: &[Setting] = &[
-    ("symmetric 64 B", 2, 2_000_000, 512),
-    ("symmetric 1 KiB", 2, 1_000_000, 512),
-    ("asymmetric 64 B", 2, 2_000_000, 512),
-    ("asymmetric 1 KiB", 2, 1_000_000, 512),
+    ("symmetric 64 B", 2, 8_000_000, 512),
+    ("symmetric 1 KiB", 2, 4_000_000, 512),
+    ("asymmetric 64 B", 2, 8_000_000, 512),
+    ("asymmetric 1 KiB", 2, 4_000_000, 512),
 ];
 
 const BATCH: usize = 32;
