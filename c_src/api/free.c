@@ -150,23 +150,30 @@ static void free_ace(void *p, hak_tag_t tag, const char *function) {
   ((hak_block_t *)p)->key = hak_freed_key(p);
 }
 
-/* Of another owner than the last, or no slab's at all, or its ring was empty, full or another owner's. */
+/* A block of another owner than the last, or for which its ring has no room, or of ACE, or none. */
 static __attribute__((noinline)) void free_meet_owner(void *p, const char *function) {
-  hak_tag_t tag = hak_tagmap_get_mt(p);
   hak_heap_t *heap = hak_tls.heap;
-  if (hak_tag_is_span(tag) && hak_tag_owner(tag) == hak_tag_owner(HAK_TAG_ACE)) {
-    free_ace(p, tag, function);
+  uint32_t owner = hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(p)]);
+  uint64_t code = hak_tag_code(owner - HAK_TAG_HEAPS), view = hak_tagmap_view(p);
+  bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have changed some of the view's */
+  if (is_address && (view ^ HAK_VIEW_ACE) <= UINT16_MAX) {
+    free_ace(p, HAK_TAG_ACE | (view & UINT16_MAX), function);
     return;
   }
+  hak_tag_t tag = (uint64_t)owner << HAK_TAG_OWNER_SHIFT | ((view | code) - HAK_VIEW_SLAB);
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
-  if (heap == NULL || !hak_tag_is_slab(tag) || hak_tag_heap_id(tag) == heap->id ||
+  if (!is_address || heap == NULL || owner == heap->id + HAK_TAG_HEAPS || (view | code) < HAK_VIEW_SLAB ||
       !hak_slab_block_begins(&hak_slab_classes[hak_tag_class(tag)], offset) || free_is_free(p)) {
     free_other(p, function);
     return;
   }
-  hak_tls.foreign = hak_tag_code(hak_tag_heap_id(tag));
+  hak_tls.foreign = code;
   hak_tls.foreign_tag = tag & ~HAK_TAG_CLASS_MASK;
   hak_tls.foreign_ring = hak_remote_ring(heap, tag);
+  if (hak_remote_put(hak_tls.foreign_ring, p, tag)) {
+    ((hak_block_t *)p)->key = hak_freed_key(p);
+    return;
+  }
   ((hak_block_t *)p)->key = hak_freed_key(p);
   hak_remote_free(heap, p, tag);
   hak_heap_tick(heap); /* a thread that only frees has no other slow path */

@@ -49,7 +49,7 @@ hak_tag_t hak_tagmap_get_mt(const void *p) {
     return owner | (view & HAK_TAG_CLASS_MASK);
   case HAK_VIEW_POOL >> HAK_VIEW_KIND_SHIFT:
     return HAK_TAG_POOL | (view & (HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK));
-  case 2:
+  case HAK_VIEW_ACE >> HAK_VIEW_KIND_SHIFT:
     return HAK_TAG_ACE | (view & (HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK));
   default:
     return view == TAGMAP_FREED ? HAK_TAG_FREED : 0;
@@ -63,9 +63,7 @@ static uint64_t tagmap_view_of(hak_tag_t tag) {
     return (HAK_VIEW_SLAB | low) & ~(stays ? 0 : hak_tag_code(hak_tag_heap_id(tag)));
   }
   if (hak_tag_is_span(tag)) {
-    return low |
-           (hak_tag_owner(tag) == hak_tag_owner(HAK_TAG_POOL) ? HAK_VIEW_POOL
-                                                              : HAK_VIEW_POOL ^ (uint64_t)3 << HAK_VIEW_KIND_SHIFT);
+    return low | (hak_tag_owner(tag) == hak_tag_owner(HAK_TAG_POOL) ? HAK_VIEW_POOL : HAK_VIEW_ACE);
   }
   return tag == HAK_TAG_FREED ? TAGMAP_FREED : TAGMAP_NOTHING;
 }

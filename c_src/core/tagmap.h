@@ -52,10 +52,11 @@
 #define HAK_TAG_BACK_MASK ((uint64_t)(HAK_SLICES - 1) << HAK_TAG_BACK_SHIFT)
 #define HAK_TAG_CLASS_MASK ((uint64_t)63 * HAK_BIN_SCALE)
 
-/* Of a slab whose blocks may stay with anybody; of a pool span, without class and slices back. */
+/* Of a slab whose blocks may stay with anybody, without class; of a span of pool and of ACE, without class and slices back. */
 #define HAK_VIEW_SLAB (~(uint64_t)1023)
 #define HAK_VIEW_KIND_SHIFT 62
 #define HAK_VIEW_POOL ((uint64_t)1 << HAK_VIEW_KIND_SHIFT | ~((uint64_t)3 << HAK_VIEW_KIND_SHIFT | UINT16_MAX))
+#define HAK_VIEW_ACE (HAK_VIEW_POOL ^ (uint64_t)3 << HAK_VIEW_KIND_SHIFT)
 #define HAK_VIEW_CODE ((uint64_t)15 << 16 | (((uint64_t)1 << 30) - 1) << 32)
 
 HAK_HIDDEN extern _Atomic uint64_t hak_tagmap[(size_t)1 << HAK_TAGMAP_BITS];
