@@ -144,6 +144,27 @@ static void shared_ring(size_t unused) {
   }
 }
 
+/* Blocks of several owners in turn: each ring waits until it is full. */
+static void in_turn(size_t bytes) {
+  enum { OWNERS = 3, BLOCKS = 400 };
+  static owner_t owners[OWNERS];
+  for (size_t i = 0; i < OWNERS; i++) {
+    owner_start(&owners[i], bytes, BLOCKS, false);
+  }
+  hak_heap_t *heap = hak_heap_get();
+  for (size_t k = 0; k < BLOCKS; k++) {
+    for (size_t i = 0; i < OWNERS; i++) {
+      hak_free(owners[i].blocks[k]);
+    }
+  }
+  CHECK(heap->remote_posts <= OWNERS * BLOCKS / HAK_RING_BLOCKS, "%llu posts", (unsigned long long)heap->remote_posts);
+  hak_remote_post_all(heap);
+  for (size_t i = 0; i < OWNERS; i++) {
+    CHECK(inbox_length(owners[i].heap) == BLOCKS, "%zu of owner %zu", inbox_length(owners[i].heap), i);
+    owner_end(&owners[i]);
+  }
+}
+
 static void test_posting(void **state) {
   (void)state;
   static const size_t sizes[] = {1, 32, 64, 128, 144, 1024, 1025, 2048, 2049, 3000, 4096, 6000, 8192};
@@ -151,6 +172,9 @@ static void test_posting(void **state) {
     child_passes(posts_at, sizes[i]);
   }
   child_passes(shared_ring, 0);
+  child_passes(in_turn, 16);
+  child_passes(in_turn, 48);
+  child_passes(in_turn, 64);
 }
 
 /* ---- Travelling -------------------------------------------------------------------------------------------------- */
