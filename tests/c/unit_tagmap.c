@@ -235,7 +235,7 @@ static void *free_all(void *argument) {
 
 static void no_first_level(size_t rounds) {
   for (size_t i = 0; i < LEVEL1; i++) {
-    hak_store_relaxed(&hak_tagmap[i], UINT64_C(0x7fffffff) ^ tagmap_view_of(HAK_TAG_FREED)); /* nobody's */
+    hak_store_relaxed(&hak_tagmap[i], UINT64_C(0xffffffff) ^ tagmap_view_of(HAK_TAG_FREED)); /* nobody's */
   }
   rng_t rng = {test_seed()};
   static void *blocks[301];
