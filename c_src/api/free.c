@@ -35,15 +35,15 @@ HAK_SLOW_STATIC void free_overflow_turned(hak_heap_t *heap, hak_slab_t *slab) {
   hak_guard_leave(heap);
 }
 
-static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag);
+static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag, const char *function);
 
 /* The bin has no room (it was counted down below zero): a block of one's own goes to its slab's list. */
-static __attribute__((noinline)) void free_overflow(hak_block_t *block, uint64_t view) {
+static __attribute__((noinline)) void free_overflow(hak_block_t *block, uint64_t view, const char *function) {
   ++*hak_tls_room_of_view(view);
   hak_heap_t *heap = hak_tls_mine()->heap;
   uint64_t owner = hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(block)]);
   if (HAK_UNLIKELY(heap == NULL) || owner != heap->id + HAK_TAG_HEAPS) {
-    free_overflow_foreign(block, owner << HAK_TAG_OWNER_SHIFT | (view - HAK_VIEW_SLAB));
+    free_overflow_foreign(block, owner << HAK_TAG_OWNER_SHIFT | (view - HAK_VIEW_SLAB), function);
     return;
   }
   block->key = hak_freed_key(block);
@@ -119,8 +119,8 @@ static __attribute__((noinline)) void free_other(void *p, const char *function) 
 
 HAK_FAST bool free_is_free(const void *p) { return HAK_UNLIKELY(((const hak_block_t *)p)->key == hak_freed_key(p)); }
 
-/* Whether p is where a block of the bin's class would begin, and that block is not free. A bin of a thread without a heap
- * takes every address for one, but has no room. */
+/* Whether p is where a block of the bin's class would begin, and that block is not free. What would begin behind a slab's last
+ * block has a key for this (slab_carve). A bin of a thread without a heap takes every address for one, but has no room. */
 HAK_FAST bool free_is_block(const void *p, const hak_bin_t HAK_TLS *bin) {
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
   return HAK_LIKELY(offset * bin->magic < HAK_SLAB_MAGIC_END) && !free_is_free(p);
@@ -135,7 +135,10 @@ HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
 /* A block of an ACE span: into the heap's magazine if there is room. */
 static void free_ace(void *p, hak_tag_t tag, const char *function) {
   hak_heap_t *heap = hak_tls.heap;
-  if (HAK_UNLIKELY(heap == NULL) || HAK_UNLIKELY(hak_span_block_number(p, tag) < 0) || free_is_free(p)) {
+  int number = hak_span_block_number(p, tag);
+  /* A free block whose pages were given back has lost its key, but is in its span's bitmap. */
+  if (HAK_UNLIKELY(heap == NULL) || HAK_UNLIKELY(number < 0) || free_is_free(p) ||
+      HAK_UNLIKELY((hak_load_relaxed(&hak_cell_of_span(p, tag)->xmask) >> number & 1) != 0)) {
     free_other(p, function);
     return;
   }
@@ -191,9 +194,9 @@ static __attribute__((noinline)) void free_foreign(void *p, const char *function
 }
 
 /* A larger one, for which there is no room in the bin. */
-static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag) {
+static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag, const char *function) {
   if ((tag & ~HAK_TAG_CLASS_MASK) != hak_tls_foreign_tag() || !hak_remote_put(hak_tls_foreign_ring(), block, tag)) {
-    free_meet_owner(block, "hak_free");
+    free_meet_owner(block, function);
     return;
   }
   block->key = hak_freed_key(block);
@@ -241,7 +244,7 @@ HAK_FAST void free_from(void *p, const char *function) {
     return;
   }
   if (HAK_UNLIKELY(--*hak_tls_room_of_view(view) < 0)) {
-    free_overflow(p, view);
+    free_overflow(p, view, function);
     return;
   }
   free_to_bin(p, bin);

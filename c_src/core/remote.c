@@ -81,12 +81,13 @@ void hak_remote_post_one_mt(hak_block_t *block, hak_tag_t tag) {
   remote_push_mt(hak_registry_heap(hak_tag_heap_id(tag)), block, block);
 }
 
-/* Into the owner's bin, if it has room (and the first level of the tag map knows the slice). */
+/* Into the owner's bin, if it has room (and the first level of the tag map knows the slice). What has no key is no block
+ * that was freed: remote_take ends the process. */
 static inline bool remote_to_bin(hak_tls_t *tls, hak_block_t *block) {
   uint64_t view = hak_tagmap_view(block) | tls->self;
   if (HAK_UNLIKELY(view < HAK_VIEW_SLAB)) return false;
   hak_bin_t *bin = &tls->bin[(view - HAK_VIEW_SLAB) / HAK_BIN_SCALE];
-  if (bin->room <= 0) return false;
+  if (bin->room <= 0 || HAK_UNLIKELY(block->key != hak_freed_key(block))) return false;
   bin->room--;
   block->next = bin->head;
   bin->head = block;
@@ -95,8 +96,8 @@ static inline bool remote_to_bin(hak_tls_t *tls, hak_block_t *block) {
 
 static void remote_take(hak_heap_t *heap, hak_tls_t *tls, hak_block_t *block) {
   if (tls != NULL && remote_to_bin(tls, block)) return;
-  if (HAK_UNLIKELY(hak_tag_heap_id(hak_tagmap_get_mt(block)) != heap->id)) {
-    hak_fatal("hak_free", HAK_BAD_OVERWRITTEN, block); /* the address came out of a carrier */
+  if (HAK_UNLIKELY(hak_tag_heap_id(hak_tagmap_get_mt(block)) != heap->id || block->key != hak_freed_key(block))) {
+    hak_fatal("hak_free", HAK_BAD_OVERWRITTEN, block); /* it was, or the carrier that its address came out of */
   }
   hak_slab_give(heap, block);
 }

@@ -18,7 +18,10 @@ static uint64_t tagmap_slice(const void *p) { return (uintptr_t)p >> HAK_SLICE_S
 #define TAGMAP_FREED (HAK_VIEW_SLAB & ~((uint64_t)3 << HAK_VIEW_KIND_SHIFT))
 #define TAGMAP_NOTHING (TAGMAP_FREED | HAK_BIN_SCALE)
 
-static bool tagmap_is_view(uint64_t view) { return (view >> 20 & 0xfff) == 0xfff; }
+/* Whether an entry is about the slice. */
+static bool tagmap_knows(uint64_t entry, uint64_t slice) {
+  return entry != 0 && ((entry ^ slice) >> 20 & 0xfff) == 0xfff;
+}
 
 typedef struct tagmap_place {
   _Atomic uint64_t *entry; /* NULL when there is no second level */
@@ -28,7 +31,7 @@ typedef struct tagmap_place {
 /* The place of a slice, or the place where it would be: the first level's if the slice is there. */
 static tagmap_place_t tagmap_place(uint64_t slice) {
   size_t index = slice & TAGMAP_MASK;
-  if (tagmap_is_view(hak_load_relaxed(&hak_tagmap[index]) ^ slice)) {
+  if (tagmap_knows(hak_load_relaxed(&hak_tagmap[index]), slice)) {
     return (tagmap_place_t){&hak_tagmap[index], &hak_tagmap_owners[index]};
   }
   _Atomic uint64_t *second = hak_load_acquire(&tagmap_xsecond);
@@ -41,8 +44,8 @@ hak_tag_t hak_tagmap_get_mt(const void *p) {
   uint64_t slice = tagmap_slice(p);
   if (slice >> 32 != 0) return 0; /* beyond 48 bits of address */
   tagmap_place_t place = tagmap_place(slice);
-  uint64_t view = place.entry == NULL ? 0 : hak_load_relaxed(place.entry) ^ slice;
-  if (!tagmap_is_view(view)) return 0;
+  uint64_t entry = place.entry == NULL ? 0 : hak_load_relaxed(place.entry), view = entry ^ slice;
+  if (!tagmap_knows(entry, slice)) return 0;
   uint64_t owner = (uint64_t)hak_load_relaxed(place.owner) << HAK_TAG_OWNER_SHIFT;
   switch (view >> HAK_VIEW_KIND_SHIFT) {
   case 3:

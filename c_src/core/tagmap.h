@@ -26,17 +26,18 @@
  *   3                        0              0       0     once used, free now
  *   0                        0              0       0     nothing
  *
- * An entry of 0 is nobody's. Addresses have 48 bits, those of programs 47.
+ * An entry of 0 is nobody's. Addresses have 48 bits.
  *
  * Two slices 64 GiB apart meet in one entry. Then the second one goes to the second level, 64 times as large and mapped
  * when first needed; a look-up that misses in the first asks there. Slices that meet there too (4 TiB apart) are not
  * used at all.
  *
- * An entry is written by whoever owns the slice and read by any thread that frees an address in it. Order: relaxed.
+ * An entry is written by whoever owns the slice, after the owner beside it, and read by any thread that frees an address in
+ * it. Order: relaxed, and for the hits not even that: a plain load, which can be part of another instruction.
  * A thread that frees a block got its address from the thread that allocated it, by a path that orders the write of the
  * tag (made before the first block of the slice was handed out) before the read; a thread without such a path has no
  * business with the address and may be told anything. For the same reason the entry does not change while somebody frees
- * a block in the slice. */
+ * a block in the slice, and it does not matter whether it is loaded twice. */
 #ifndef HAK_CORE_TAGMAP_H
 #define HAK_CORE_TAGMAP_H
 

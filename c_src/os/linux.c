@@ -124,8 +124,9 @@ void *hak_os_map_aligned(size_t bytes, size_t alignment) {
   if (base == NULL) return NULL;
   char *aligned = (char *)hak_align_up((uintptr_t)base, alignment);
   size_t head = (size_t)(aligned - base);
-  hak_store_relaxed(&os_xaligned, (uintptr_t)base);
-  if (last == 0 && slack < OS_SLACK_KEPT) return aligned;
+  bool keeps_slack = last == 0 && slack < OS_SLACK_KEPT;
+  hak_store_relaxed(&os_xaligned, (uintptr_t)(keeps_slack ? base : aligned));
+  if (keeps_slack) return aligned;
   if (head != 0) hak_os_unmap(base, head);
   if (slack != head) hak_os_unmap(aligned + bytes, slack - head);
   return aligned;
