@@ -69,7 +69,7 @@ static void free_to_heap(hak_block_t *block, hak_tag_t tag) {
     hak_slab_give(heap, block);
     hak_guard_leave(heap);
   } else {
-    hak_remote_free(heap, block, tag);
+    (void)hak_remote_free(heap, block, tag);
   }
 }
 
@@ -173,13 +173,8 @@ static __attribute__((noinline)) void free_meet_owner(void *p, const char *funct
   hak_tls.foreign = code;
   hak_tls.foreign_tag = tag & ~HAK_TAG_CLASS_MASK;
   hak_tls.foreign_ring = hak_remote_ring(heap, tag);
-  if (hak_remote_put(hak_tls.foreign_ring, p, tag)) {
-    ((hak_block_t *)p)->key = hak_freed_key(p);
-    return;
-  }
   ((hak_block_t *)p)->key = hak_freed_key(p);
-  hak_remote_free(heap, p, tag);
-  hak_heap_tick(heap); /* a thread that only frees has no other slow path */
+  if (hak_remote_free(heap, p, tag)) hak_heap_tick(heap); /* a thread that only frees has no other slow path */
 }
 
 /* Not for this thread's bins or magazines: a small block of another heap's slab, most likely of the same as the last. */

@@ -11,16 +11,23 @@
 #error "hakmem needs gcc or clang"
 #endif
 
-/* Whether a sanitizer watches memory accesses, which must then be as the language knows them. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+/* Whether a sanitizer watches memory accesses, which must then be as the language knows them; and whether it is TSan. */
+#if defined(__SANITIZE_THREAD__)
+#define HAK_TSAN 1
+#elif defined(__SANITIZE_ADDRESS__)
 #define HAK_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#if __has_feature(thread_sanitizer)
+#define HAK_TSAN 1
+#elif __has_feature(address_sanitizer)
 #define HAK_SANITIZED 1
 #endif
 #endif
+#ifndef HAK_TSAN
+#define HAK_TSAN 0
+#endif
 #ifndef HAK_SANITIZED
-#define HAK_SANITIZED 0
+#define HAK_SANITIZED HAK_TSAN
 #endif
 
 /* Visible across files of the library, not outside of it. */

@@ -53,18 +53,19 @@ static void remote_post(hak_heap_t *heap, hak_ring_t *ring) {
   remote_push_mt(owner, first, last);
 }
 
-void hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag) {
+bool hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag) {
   hak_ring_t *ring = hak_remote_ring(heap, tag);
-  if (hak_remote_put(ring, block, tag)) return;
+  if (hak_remote_put(ring, block, tag)) return false;
   if (ring->first != NULL) remote_post(heap, ring);
   *ring = (hak_ring_t){.last = block, .owner = hak_tag_owner(tag), .room = HAK_RING_BYTES - 1};
   hak_remote_carry(ring, block, tag);
+  return true;
 }
 
 void hak_remote_free_chain(hak_heap_t *heap, hak_block_t *chain) {
   while (chain != NULL) {
     hak_block_t *next = chain->next;
-    hak_remote_free(heap, chain, hak_tagmap_get_mt(chain));
+    (void)hak_remote_free(heap, chain, hak_tagmap_get_mt(chain));
     chain = next;
   }
 }

@@ -59,8 +59,8 @@ HAK_FAST bool hak_remote_put(hak_ring_t *ring, hak_block_t *block, hak_tag_t tag
 }
 
 /* Puts a block, its key set, into the ring for it of the calling thread's heap; posts what is there if it is full or of
- * another owner. */
-HAK_HIDDEN void hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag);
+ * another owner. True if the ring begins with it, which is once in a post. */
+HAK_HIDDEN bool hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag);
 
 /* Does so with all blocks of a chain. */
 HAK_HIDDEN void hak_remote_free_chain(hak_heap_t *heap, hak_block_t *chain);

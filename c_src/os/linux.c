@@ -71,22 +71,11 @@ unsigned hak_os_cpus(void) {
  * By system calls, past the C library: another preloaded library may have put functions of its own in place of mmap and
  * its like, which look up the real ones by dlsym, which allocates. Only TSan, which has done so too, needs to be told. */
 
-#if defined(__SANITIZE_THREAD__)
-#define OS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define OS_TSAN 1
-#endif
-#endif
-#ifndef OS_TSAN
-#define OS_TSAN 0
-#endif
-
 /* At `wish` if there is room, else where the kernel likes. */
 static void *os_map_at(uintptr_t wish, size_t bytes) {
   if (os_fails_now()) return NULL;
   const int access = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
-  if (OS_TSAN) {
+  if (HAK_TSAN) {
     void *base = mmap((void *)wish, bytes, access, flags, -1, 0);
     return base == MAP_FAILED ? NULL : base;
   }
@@ -134,14 +123,14 @@ void *hak_os_map_aligned(size_t bytes, size_t alignment) {
 
 bool hak_os_unmap(void *base, size_t bytes) {
   int saved = errno;
-  bool done = (OS_TSAN ? munmap(base, bytes) : syscall(SYS_munmap, base, bytes)) == 0;
+  bool done = (HAK_TSAN ? munmap(base, bytes) : syscall(SYS_munmap, base, bytes)) == 0;
   errno = saved;
   return done;
 }
 
 void *hak_os_remap(void *base, size_t old_bytes, size_t new_bytes) {
   if (os_fails_now()) return NULL;
-  if (OS_TSAN) {
+  if (HAK_TSAN) {
     void *moved = mremap(base, old_bytes, new_bytes, MREMAP_MAYMOVE);
     return moved == MAP_FAILED ? NULL : moved;
   }
