@@ -29,7 +29,7 @@
 #include "tier/tiny.c"
 
 #include "heap/fork.c"
-#include "heap/heap.c"
+#include "heap/theap.c"
 
 #include "api/aligned.c"
 #include "api/alloc.c"

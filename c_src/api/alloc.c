@@ -18,7 +18,7 @@
 #include "core/segment.h"
 #include "core/stats.h"
 #include "hakmem.h"
-#include "heap/heap.h"
+#include "heap/theap.h"
 #include "tier/ace.h"
 #include "tier/mid.h"
 #include "tier/mmap.h"
@@ -34,7 +34,7 @@ static unsigned alloc_first_tier(size_t size) {
   return tier < HAK_AT_MMAP ? tier : HAK_AT_MMAP;
 }
 
-static uintptr_t alloc_from_tier(unsigned tier, hak_heap_t *heap, size_t size) {
+static uintptr_t alloc_from_tier(unsigned tier, hak_theap_t *heap, size_t size) {
   switch (tier) {
   case HAK_AT_TINY:
     return (uintptr_t)hak_tiny_alloc(heap, size);
@@ -56,7 +56,7 @@ HAK_SLOW_STATIC uintptr_t alloc_failed(size_t size, const void *site) {
 }
 
 /* A slot from the first tier that can serve, of those on segments. */
-static uintptr_t alloc_walk(hak_heap_t *heap, unsigned first, size_t size) {
+static uintptr_t alloc_walk(hak_theap_t *heap, unsigned first, size_t size) {
   if (first == HAK_AT_MMAP) return 0;
   uint64_t failures = hak_segment_failures_mt();
   for (unsigned tier = first; tier < HAK_AT_MMAP; tier++) {
@@ -72,15 +72,15 @@ static uintptr_t alloc_walk(hak_heap_t *heap, unsigned first, size_t size) {
 
 __attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site) {
   if (HAK_UNLIKELY(size > PTRDIFF_MAX)) return alloc_failed(size, site);
-  hak_heap_t *heap = hak_heap_get(), *borrowed = NULL;
-  if (HAK_UNLIKELY(heap == NULL)) heap = borrowed = hak_heap_borrow();
+  hak_theap_t *heap = hak_theap_get(), *borrowed = NULL;
+  if (HAK_UNLIKELY(heap == NULL)) heap = borrowed = hak_theap_borrow();
   unsigned first = alloc_first_tier(size);
   uintptr_t slot = 0;
   if (HAK_LIKELY(heap != NULL)) { /* without a heap only the last tier can serve */
-    hak_heap_tick(heap);
+    hak_theap_tick(heap);
     slot = alloc_walk(heap, first, size);
   }
-  if (HAK_UNLIKELY(borrowed != NULL)) hak_heap_return(borrowed);
+  if (HAK_UNLIKELY(borrowed != NULL)) hak_theap_return(borrowed);
   if (HAK_LIKELY(slot != 0)) return slot;
   /* A block that stands in for one of another tier has the size of that one's class: what is done later by size alone,
    * a sized free or a resize in place, counts on it. */
@@ -100,7 +100,7 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, const void *site)
 
 /* ACE's magazines are the heap's, for TLS has no room for them. */
 static __attribute__((noinline)) void *alloc_ace(size_t size, const void *site) {
-  hak_heap_t *heap = hak_tls.heap;
+  hak_theap_t *heap = hak_tls.heap;
   if (HAK_UNLIKELY(heap == NULL) || HAK_UNLIKELY(size > HAK_ACE_MAX)) return alloc_slow(size, site);
   hak_magazine_t *magazine = &heap->ace[hak_span_class_of(size) - HAK_POOL_CLASSES];
   if (HAK_UNLIKELY(magazine->count == 0)) return alloc_slow(size, site);

@@ -2,7 +2,7 @@
 #ifndef HAK_API_ALLOC_H
 #define HAK_API_ALLOC_H
 
-#include "heap/heap.h"
+#include "heap/theap.h"
 
 /* Takes a block from the bin at an offset in hak_tls; NULL when it is empty. */
 HAK_FAST void *hak_bin_pop(size_t offset) {

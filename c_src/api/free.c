@@ -18,19 +18,19 @@
 #include "core/slab.h"
 #include "core/span.h"
 #include "hakmem.h"
-#include "heap/heap.h"
+#include "heap/theap.h"
 #include "tier/ace.h"
 #include "tier/mmap.h"
 #include "tier/pool.h"
 
 /* The rare ends of free_overflow, out of line and jumped to, so that it needs no stack frame. */
-HAK_SLOW_STATIC void free_overflow_wait(hak_heap_t *heap, hak_block_t *block) {
+HAK_SLOW_STATIC void free_overflow_wait(hak_theap_t *heap, hak_block_t *block) {
   hak_guard_wait(heap);
   hak_slab_give(heap, block);
   hak_guard_leave(heap);
 }
 
-HAK_SLOW_STATIC void free_overflow_turned(hak_heap_t *heap, hak_slab_t *slab) {
+HAK_SLOW_STATIC void free_overflow_turned(hak_theap_t *heap, hak_slab_t *slab) {
   hak_slab_turned(heap, slab);
   hak_guard_leave(heap);
 }
@@ -40,7 +40,7 @@ static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag, const char 
 /* The bin has no room (it was counted down below zero): a block of one's own goes to its slab's list. */
 static __attribute__((noinline)) void free_overflow(hak_block_t *block, uint64_t view, const char *function) {
   ++*hak_tls_room_of_view(view);
-  hak_heap_t *heap = hak_tls_mine()->heap;
+  hak_theap_t *heap = hak_tls_mine()->heap;
   uint64_t owner = hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(block)]);
   if (HAK_UNLIKELY(heap == NULL) || owner != heap->id + HAK_TAG_HEAPS) {
     free_overflow_foreign(block, owner << HAK_TAG_OWNER_SHIFT | (view - HAK_VIEW_SLAB), function);
@@ -61,7 +61,7 @@ static __attribute__((noinline)) void free_overflow(hak_block_t *block, uint64_t
 
 static void free_to_heap(hak_block_t *block, hak_tag_t tag) {
   block->key = hak_freed_key(block);
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   if (HAK_UNLIKELY(heap == NULL)) {
     hak_remote_post_one_mt(block, tag);
   } else if (heap->id == hak_tag_heap_id(tag)) { /* only now did this thread get the heap, whose blocks those are */
@@ -74,7 +74,7 @@ static void free_to_heap(hak_block_t *block, hak_tag_t tag) {
 }
 
 static void free_to_magazine(void *p, unsigned class_number) {
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   void *strays[HAK_POOL_MAGAZINE_BLOCKS];
   uint32_t strayed;
   if (HAK_UNLIKELY(heap == NULL)) { /* no magazine then: straight to the span */
@@ -86,12 +86,12 @@ static void free_to_magazine(void *p, unsigned class_number) {
   } else {
     strayed = hak_ace_free(heap, p, class_number, strays);
   }
-  if (HAK_UNLIKELY(strayed != 0)) hak_heap_free_strays(strays, strayed);
+  if (HAK_UNLIKELY(strayed != 0)) hak_theap_free_strays(strays, strayed);
 }
 
 /* Whether the thread's own magazine holds the block: a double free after the program wrote over the block's key. */
 static bool free_is_cached(const void *p, unsigned class_number) {
-  const hak_heap_t *heap = hak_tls.heap;
+  const hak_theap_t *heap = hak_tls.heap;
   if (heap == NULL) return false;
   const hak_magazine_t *magazine =
       class_number < HAK_POOL_CLASSES ? &hak_tls.pool[class_number] : &heap->ace[class_number - HAK_POOL_CLASSES];
@@ -134,7 +134,7 @@ HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
 
 /* A block of an ACE span: into the heap's magazine if there is room. */
 static void free_ace(void *p, hak_tag_t tag, const char *function) {
-  hak_heap_t *heap = hak_tls.heap;
+  hak_theap_t *heap = hak_tls.heap;
   int number = hak_span_block_number(p, tag);
   /* A free block whose pages were given back has lost its key, but is in its span's bitmap. */
   if (HAK_UNLIKELY(heap == NULL) || HAK_UNLIKELY(number < 0) || free_is_free(p) ||
@@ -155,7 +155,7 @@ static void free_ace(void *p, hak_tag_t tag, const char *function) {
 
 /* A block of another owner than the last, or for which its ring has no room, or of ACE, or none. */
 static __attribute__((noinline)) void free_meet_owner(void *p, const char *function) {
-  hak_heap_t *heap = hak_tls.heap;
+  hak_theap_t *heap = hak_tls.heap;
   uint32_t owner = hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(p)]);
   uint64_t code = hak_tag_code(owner - HAK_TAG_HEAPS), view = hak_tagmap_view(p);
   bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have changed some of the view's */
@@ -174,7 +174,7 @@ static __attribute__((noinline)) void free_meet_owner(void *p, const char *funct
   hak_tls.foreign_tag = tag & ~HAK_TAG_CLASS_MASK;
   hak_tls.foreign_ring = hak_remote_ring(heap, tag);
   ((hak_block_t *)p)->key = hak_freed_key(p);
-  if (hak_remote_free(heap, p, tag)) hak_heap_tick(heap); /* a thread that only frees has no other slow path */
+  if (hak_remote_free(heap, p, tag)) hak_theap_tick(heap); /* a thread that only frees has no other slow path */
 }
 
 /* Not for this thread's bins or magazines: a small block of another heap's slab, most likely of the same as the last. */

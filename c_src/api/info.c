@@ -9,7 +9,7 @@
 #include "core/segment.h"
 #include "core/stats.h"
 #include "hakmem.h"
-#include "heap/heap.h"
+#include "heap/theap.h"
 #include "tier/mmap.h"
 #include "tier/tiers.h"
 
@@ -47,15 +47,15 @@ const char *hak_tier_name(int tier) {
 }
 
 void hak_collect(int force) {
-  hak_heap_t *heap = hak_tls.heap;
-  if (heap != NULL) hak_heap_flush(heap);
-  hak_heap_collect_others_mt();
+  hak_theap_t *heap = hak_tls.heap;
+  if (heap != NULL) hak_theap_flush(heap);
+  hak_theap_collect_others_mt();
   hak_purge_all_mt(force != 0);
   hak_mmap_collect_mt(force != 0);
 }
 
 void hak_config_print(int fd) {
-  (void)hak_heap_get(); /* the options */
+  (void)hak_theap_get(); /* the options */
   hak_print(fd, "hakmem %d.%d.%d", HAK_VERSION / 10000, HAK_VERSION / 100 % 100, HAK_VERSION % 100);
   hak_print(fd, "compiler: %s", __VERSION__);
   hak_print(fd, "flags: %s", HAK_BUILD_FLAGS);
@@ -85,7 +85,7 @@ int hak_stats_get(hak_stats_t *stats) {
   stats->purged_bytes = hak_load_relaxed(hak_purge_bytes());
   stats->heaps = hak_registry_count_mt();
   for (uint32_t id = 1; id <= stats->heaps; id++) {
-    stats->heaps_parked += hak_load_relaxed(&hak_registry_heap(id)->xstate) != HAK_HEAP_ACTIVE;
+    stats->heaps_parked += hak_load_relaxed(&hak_registry_heap(id)->xstate) != HAK_THEAP_ACTIVE;
   }
   hak_stats_sum_remote_mt(&stats->remote_posts, &stats->remote_blocks);
   for (unsigned tier = 0; tier < HAK_TIER_COUNT; tier++) {

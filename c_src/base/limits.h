@@ -34,8 +34,8 @@
 #define HAK_TAGMAP2_BITS 26
 
 /* Heaps have ids from 1, of 17 bits (core/tagmap.h). */
-#define HAK_HEAP_ID_MAX ((1u << 17) - 1)
-#define HAK_HEAPS_PER_CHUNK 64u
+#define HAK_THEAP_ID_MAX ((1u << 17) - 1)
+#define HAK_THEAPS_PER_CHUNK 64u
 
 /* Carving a slab touches at most this much fresh memory at a time. */
 #define HAK_CARVE_BYTES ((size_t)4096)

@@ -7,7 +7,7 @@
 /* Values of xclaim. Only the heap's owner waits for it. */
 enum { GUARD_FREE, GUARD_CLAIMED, GUARD_AWAITED };
 
-void hak_guard_wait(hak_heap_t *heap) {
+void hak_guard_wait(hak_theap_t *heap) {
   do {
     hak_store_release(&heap->xbusy, false);
     uint32_t held = GUARD_CLAIMED;
@@ -21,8 +21,8 @@ void hak_guard_wait(hak_heap_t *heap) {
 
 /* Whether the heap, just claimed, has no owner in a slow path. A parked heap has no owner; one that adopts it meanwhile
  * changes xstate before it looks at xclaim, both seq_cst, so one of us sees the other. */
-static bool guard_is_idle(hak_heap_t *heap) {
-  if (hak_load_seq(&heap->xstate) == HAK_HEAP_PARKED) return true;
+static bool guard_is_idle(hak_theap_t *heap) {
+  if (hak_load_seq(&heap->xstate) == HAK_THEAP_PARKED) return true;
   return hak_os_barrier_all_threads() && !hak_load_acquire(&heap->xbusy); /* pairs with hak_guard_leave */
 }
 
@@ -30,7 +30,7 @@ static bool guard_is_idle(hak_heap_t *heap) {
  * of both sees the other. */
 static _Atomic bool guard_xforking;
 
-bool hak_guard_claim_mt(hak_heap_t *heap) {
+bool hak_guard_claim_mt(hak_theap_t *heap) {
   uint32_t unclaimed = GUARD_FREE;
   if (hak_load_relaxed(&heap->xclaim) != GUARD_FREE || !hak_cas_seq(&heap->xclaim, &unclaimed, GUARD_CLAIMED)) {
     return false;
@@ -40,17 +40,17 @@ bool hak_guard_claim_mt(hak_heap_t *heap) {
   return false;
 }
 
-void hak_guard_release_mt(hak_heap_t *heap) {
+void hak_guard_release_mt(hak_theap_t *heap) {
   /* release half pairs with the acquire in hak_guard_enter; seq_cst before the second look in core/remote.c */
   if (atomic_exchange_explicit(&heap->xclaim, GUARD_FREE, memory_order_seq_cst) == GUARD_AWAITED)
     hak_os_wake(&heap->xclaim);
 }
 
-bool hak_guard_claim_others_mt(const hak_heap_t *mine) {
+bool hak_guard_claim_others_mt(const hak_theap_t *mine) {
   hak_store_seq(&guard_xforking, true);
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) {
-    hak_heap_t *heap = hak_registry_heap(id);
+    hak_theap_t *heap = hak_registry_heap(id);
     for (;;) {
       uint32_t unclaimed = GUARD_FREE;
       if (heap == mine ? hak_load_seq(&heap->xclaim) == GUARD_FREE
@@ -62,13 +62,13 @@ bool hak_guard_claim_others_mt(const hak_heap_t *mine) {
   }
   if (!hak_os_barrier_all_threads()) return false;
   for (uint32_t id = 1; id <= count; id++) {
-    hak_heap_t *heap = hak_registry_heap(id);
+    hak_theap_t *heap = hak_registry_heap(id);
     while (heap != mine && hak_load_acquire(&heap->xbusy)) hak_os_yield();
   }
   return true;
 }
 
-void hak_guard_release_others_mt(const hak_heap_t *mine) {
+void hak_guard_release_others_mt(const hak_theap_t *mine) {
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) {
     if (hak_registry_heap(id) != mine) hak_guard_release_mt(hak_registry_heap(id));
@@ -79,7 +79,7 @@ void hak_guard_release_others_mt(const hak_heap_t *mine) {
 void hak_guard_reset_all(void) {
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) {
-    hak_heap_t *heap = hak_registry_heap(id);
+    hak_theap_t *heap = hak_registry_heap(id);
     hak_store_relaxed(&heap->xbusy, false);
     hak_store_relaxed(&heap->xclaim, GUARD_FREE);
   }

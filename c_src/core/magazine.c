@@ -4,7 +4,7 @@
 #include "core/span.h"
 #include "core/stats.h"
 
-uintptr_t hak_magazine_take(hak_heap_t *heap, unsigned tier, unsigned class_number, hak_magazine_t *magazine) {
+uintptr_t hak_magazine_take(hak_theap_t *heap, unsigned tier, unsigned class_number, hak_magazine_t *magazine) {
   if (magazine->count == 0) {
     uint32_t got = hak_span_refill(heap, class_number, magazine, (magazine->capacity + 1) / 2);
     if (got == 0) {
@@ -20,7 +20,7 @@ uintptr_t hak_magazine_take(hak_heap_t *heap, unsigned tier, unsigned class_numb
   return slot;
 }
 
-uint32_t hak_magazine_put(hak_heap_t *heap, unsigned tier, hak_magazine_t *magazine, void *block, void **strays) {
+uint32_t hak_magazine_put(hak_theap_t *heap, unsigned tier, hak_magazine_t *magazine, void *block, void **strays) {
   uint32_t strayed = 0;
   if (magazine->count == magazine->capacity) {
     uint32_t blocks = (magazine->capacity + 1) / 2;

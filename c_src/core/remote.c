@@ -14,18 +14,18 @@ static hak_block_t *remote_first(uint64_t inbox) {
 }
 
 /* Takes in what was posted to a heap whose owner does not come by, unless it or somebody else is at it. */
-HAK_SLOW_STATIC void remote_help(hak_heap_t *owner) {
+HAK_SLOW_STATIC void remote_help(hak_theap_t *owner) {
   do {
     if (!hak_guard_claim_mt(owner)) return;
     hak_remote_drain(owner, NULL, UINT32_MAX);
     hak_guard_release_mt(owner);
     /* Once more for a parked heap, if somebody posted while we were done draining and not yet with the claim. */
-  } while (hak_load_seq(&owner->xinbox) != 0 && hak_load_seq(&owner->xstate) == HAK_HEAP_PARKED);
+  } while (hak_load_seq(&owner->xinbox) != 0 && hak_load_seq(&owner->xstate) == HAK_THEAP_PARKED);
 }
 
 /* Pushes the chain first .. last. release pairs with the acquire in hak_remote_drain: the owner sees the links and keys,
  * and everything the program did with the blocks before it freed them. */
-static void remote_push_mt(hak_heap_t *owner, hak_block_t *first, hak_block_t *last) {
+static void remote_push_mt(hak_theap_t *owner, hak_block_t *first, hak_block_t *last) {
   uint64_t inbox = hak_load_relaxed(&owner->xinbox), posts, mine;
   do {
     last->next = remote_first(inbox);
@@ -36,24 +36,24 @@ static void remote_push_mt(hak_heap_t *owner, hak_block_t *first, hak_block_t *l
 
   /* Nobody comes by for a parked heap; an owner that has not come for so many posts may be asleep. seq_cst with the push
    * and with hak_remote_help_parked_mt: either we see the heap parked, or who parks it sees our post. */
-  bool parked = hak_load_seq(&owner->xstate) == HAK_HEAP_PARKED;
+  bool parked = hak_load_seq(&owner->xstate) == HAK_THEAP_PARKED;
   if (HAK_UNLIKELY(parked || posts % HAK_HELP_POSTS == 0)) remote_help(owner);
 }
 
-void hak_remote_help_parked_mt(hak_heap_t *heap) {
+void hak_remote_help_parked_mt(hak_theap_t *heap) {
   if (HAK_UNLIKELY(hak_load_seq(&heap->xinbox) != 0)) remote_help(heap);
 }
 
-static void remote_post(hak_heap_t *heap, hak_ring_t *ring) {
+static void remote_post(hak_theap_t *heap, hak_ring_t *ring) {
   hak_block_t *first = ring->first, *last = ring->last;
   hak_remote_end(ring);
   hak_count(&heap->remote_posts, 1);
-  hak_heap_t *owner = hak_registry_heap(ring->owner - HAK_TAG_HEAPS);
+  hak_theap_t *owner = hak_registry_heap(ring->owner - HAK_TAG_HEAPS);
   *ring = (hak_ring_t){0};
   remote_push_mt(owner, first, last);
 }
 
-bool hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag) {
+bool hak_remote_free(hak_theap_t *heap, hak_block_t *block, hak_tag_t tag) {
   hak_ring_t *ring = hak_remote_ring(heap, tag);
   if (hak_remote_put(ring, block, tag)) return false;
   if (ring->first != NULL) remote_post(heap, ring);
@@ -62,7 +62,7 @@ bool hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag) {
   return true;
 }
 
-void hak_remote_free_chain(hak_heap_t *heap, hak_block_t *chain) {
+void hak_remote_free_chain(hak_theap_t *heap, hak_block_t *chain) {
   while (chain != NULL) {
     hak_block_t *next = chain->next;
     (void)hak_remote_free(heap, chain, hak_tagmap_get_mt(chain));
@@ -70,7 +70,7 @@ void hak_remote_free_chain(hak_heap_t *heap, hak_block_t *chain) {
   }
 }
 
-void hak_remote_post_all(hak_heap_t *heap) {
+void hak_remote_post_all(hak_theap_t *heap) {
   for (unsigned i = 0; i < HAK_RINGS; i++) {
     if (heap->ring[i].first != NULL) remote_post(heap, &heap->ring[i]);
   }
@@ -95,7 +95,7 @@ static inline bool remote_to_bin(hak_tls_t *tls, hak_block_t *block) {
   return true;
 }
 
-static void remote_take(hak_heap_t *heap, hak_tls_t *tls, hak_block_t *block) {
+static void remote_take(hak_theap_t *heap, hak_tls_t *tls, hak_block_t *block) {
   if (tls != NULL && remote_to_bin(tls, block)) return;
   if (HAK_UNLIKELY(hak_tag_heap_id(hak_tagmap_get_mt(block)) != heap->id || block->key != hak_freed_key(block))) {
     hak_fatal("hak_free", HAK_BAD_OVERWRITTEN, block); /* it was, or the carrier that its address came out of */
@@ -104,7 +104,7 @@ static void remote_take(hak_heap_t *heap, hak_tls_t *tls, hak_block_t *block) {
 }
 
 /* Takes in a carrier and what it carries; returns how many blocks that was. */
-static uint32_t remote_take_carrier(hak_heap_t *heap, hak_tls_t *tls, hak_block_t *carrier) {
+static uint32_t remote_take_carrier(hak_theap_t *heap, hak_tls_t *tls, hak_block_t *carrier) {
   uint32_t slots = hak_remote_class(hak_tagmap_get_mt(carrier))->ring_slots, taken = 1;
   if (carrier->next != NULL) hak_prefetch_write(carrier->next);
   for (uint32_t i = slots; i != 0 && carrier->carried[i - 1] != NULL; i--) hak_prefetch_write(carrier->carried[i - 1]);
@@ -115,7 +115,7 @@ static uint32_t remote_take_carrier(hak_heap_t *heap, hak_tls_t *tls, hak_block_
   return taken;
 }
 
-bool hak_remote_drain(hak_heap_t *heap, hak_tls_t *tls, uint32_t blocks) {
+bool hak_remote_drain(hak_theap_t *heap, hak_tls_t *tls, uint32_t blocks) {
   uint32_t taken = 0;
   while (taken < blocks) {
     if (heap->pending == NULL) {

@@ -38,7 +38,7 @@ HAK_FAST void hak_remote_carry(hak_ring_t *ring, hak_block_t *block, hak_tag_t t
   ring->room -= hak_remote_class(tag)->ring_bytes;
 }
 
-HAK_FAST hak_ring_t *hak_remote_ring(hak_heap_t *heap, hak_tag_t tag) {
+HAK_FAST hak_ring_t *hak_remote_ring(hak_theap_t *heap, hak_tag_t tag) {
   return &heap->ring[hak_tag_heap_id(tag) % HAK_RINGS];
 }
 
@@ -60,22 +60,22 @@ HAK_FAST bool hak_remote_put(hak_ring_t *ring, hak_block_t *block, hak_tag_t tag
 
 /* Puts a block, its key set, into the ring for it of the calling thread's heap; posts what is there if it is full or of
  * another owner. True if the ring begins with it, which is once in a post. */
-HAK_HIDDEN bool hak_remote_free(hak_heap_t *heap, hak_block_t *block, hak_tag_t tag);
+HAK_HIDDEN bool hak_remote_free(hak_theap_t *heap, hak_block_t *block, hak_tag_t tag);
 
 /* Does so with all blocks of a chain. */
-HAK_HIDDEN void hak_remote_free_chain(hak_heap_t *heap, hak_block_t *chain);
+HAK_HIDDEN void hak_remote_free_chain(hak_theap_t *heap, hak_block_t *chain);
 
 /* Posts all rings of the calling thread's heap. */
-HAK_HIDDEN void hak_remote_post_all(hak_heap_t *heap);
+HAK_HIDDEN void hak_remote_post_all(hak_theap_t *heap);
 
 /* Posts one block without a heap of one's own: for a thread that could not get one. _mt */
 HAK_HIDDEN void hak_remote_post_one_mt(hak_block_t *block, hak_tag_t tag);
 
 /* To be called after a heap was parked: takes in what was posted to it until then. _mt */
-HAK_HIDDEN void hak_remote_help_parked_mt(hak_heap_t *heap);
+HAK_HIDDEN void hak_remote_help_parked_mt(hak_theap_t *heap);
 
 /* Takes in `blocks` blocks that others freed, or what one carrier has beyond that: into the owner's bins while they have room, if it is the owner who
  * calls and passes them as `tls`, else to their slabs. Inside the heap's guard. True if there were any. */
-HAK_HIDDEN bool hak_remote_drain(hak_heap_t *heap, hak_tls_t *tls, uint32_t blocks);
+HAK_HIDDEN bool hak_remote_drain(hak_theap_t *heap, hak_tls_t *tls, uint32_t blocks);
 
 #endif

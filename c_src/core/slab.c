@@ -9,7 +9,7 @@
 
 /* ---- The ring of slabs that can serve ---- */
 
-static void slab_unlist(hak_heap_t *heap, hak_slab_t *slab) {
+static void slab_unlist(hak_theap_t *heap, hak_slab_t *slab) {
   hak_slab_t **first = &heap->slabs[slab->class_number];
   if (slab->next == slab) {
     *first = NULL;
@@ -21,7 +21,7 @@ static void slab_unlist(hak_heap_t *heap, hak_slab_t *slab) {
   slab->listed = false;
 }
 
-static void slab_list(hak_heap_t *heap, hak_slab_t *slab, bool in_front) {
+static void slab_list(hak_theap_t *heap, hak_slab_t *slab, bool in_front) {
   hak_slab_t **first = &heap->slabs[slab->class_number];
   if (*first == NULL) {
     slab->next = slab->previous = *first = slab;
@@ -36,7 +36,7 @@ static void slab_list(hak_heap_t *heap, hak_slab_t *slab, bool in_front) {
 
 /* ---- Slabs come and go ---- */
 
-static hak_slab_t *slab_new(hak_heap_t *heap, unsigned class_number) {
+static hak_slab_t *slab_new(hak_theap_t *heap, unsigned class_number) {
   hak_slab_t *slab = heap->spare;
   if (slab != NULL) {
     heap->spare = NULL;
@@ -64,11 +64,11 @@ static void slab_release(hak_slab_t *slab) {
 static unsigned slab_tier(unsigned class_number) { return class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID; }
 
 /* Counts what came back to the slab, when its list is taken or the slab is empty: not block by block. */
-static void slab_count_returned(hak_heap_t *heap, const hak_slab_t *slab) {
+static void slab_count_returned(hak_theap_t *heap, const hak_slab_t *slab) {
   hak_stats_returned(heap, slab_tier(slab->class_number), slab->free_blocks);
 }
 
-HAK_SLOW_STATIC void slab_became_empty(hak_heap_t *heap, hak_slab_t *slab) {
+HAK_SLOW_STATIC void slab_became_empty(hak_theap_t *heap, hak_slab_t *slab) {
   slab_count_returned(heap, slab);
   if (slab->listed) slab_unlist(heap, slab);
   if (heap->spare == NULL) {
@@ -78,7 +78,7 @@ HAK_SLOW_STATIC void slab_became_empty(hak_heap_t *heap, hak_slab_t *slab) {
   }
 }
 
-void hak_slab_release_spare(hak_heap_t *heap) {
+void hak_slab_release_spare(hak_theap_t *heap) {
   hak_slab_t *slab = heap->spare;
   if (slab == NULL) return;
   heap->spare = NULL;
@@ -87,7 +87,7 @@ void hak_slab_release_spare(hak_heap_t *heap) {
 
 /* ---- Blocks come and go ---- */
 
-void hak_slab_turned(hak_heap_t *heap, hak_slab_t *slab) {
+void hak_slab_turned(hak_theap_t *heap, hak_slab_t *slab) {
   if (slab->free_blocks == slab->carved) {
     slab_became_empty(heap, slab);
   } else {
@@ -97,7 +97,7 @@ void hak_slab_turned(hak_heap_t *heap, hak_slab_t *slab) {
 }
 
 /* Moves the slab's free list into the empty bin, but for one block, which it returns. */
-static hak_block_t *slab_take_list(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t *bin) {
+static hak_block_t *slab_take_list(hak_theap_t *heap, hak_slab_t *slab, hak_bin_t *bin) {
   const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
   hak_block_t *block = slab->free;
   bin->head = block->next;
@@ -112,7 +112,7 @@ static hak_block_t *slab_take_list(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t
 }
 
 /* Cuts new blocks, one page's worth at most, links all but the first into the empty bin and returns the first. */
-static hak_block_t *slab_carve(hak_heap_t *heap, hak_slab_t *slab, hak_bin_t *bin) {
+static hak_block_t *slab_carve(hak_theap_t *heap, hak_slab_t *slab, hak_bin_t *bin) {
   const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
   uint32_t left = info->capacity - slab->carved;
   uint32_t blocks = (uint32_t)HAK_CARVE_BYTES / info->block_bytes;
@@ -148,7 +148,7 @@ static hak_block_t *slab_pop(hak_bin_t *bin) {
 }
 
 /* Fills the empty bin and returns one block besides. */
-static hak_block_t *slab_refill(hak_heap_t *heap, unsigned class_number, hak_bin_t *bin) {
+static hak_block_t *slab_refill(hak_theap_t *heap, unsigned class_number, hak_bin_t *bin) {
   hak_slab_t *slab = heap->slabs[class_number];
   if (slab == NULL || slab->free == NULL) {
     hak_remote_drain(heap, heap->tls, HAK_DRAIN_BLOCKS);
@@ -160,7 +160,7 @@ static hak_block_t *slab_refill(hak_heap_t *heap, unsigned class_number, hak_bin
   return slab == NULL ? NULL : slab_carve(heap, slab, bin);
 }
 
-hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned class_number) {
+hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
   hak_block_t *block;
   if (bin->head != NULL) {
@@ -176,7 +176,7 @@ hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned class_number) {
   return block;
 }
 
-hak_block_t *hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number, hak_block_t *others) {
+hak_block_t *hak_slab_flush_bin(hak_theap_t *heap, unsigned class_number, hak_block_t *others) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
   hak_block_t *block = bin->head;
   bin->head = NULL;
@@ -194,7 +194,7 @@ hak_block_t *hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number, hak_blo
   return others;
 }
 
-bool hak_slab_is_valid(const hak_heap_t *heap, unsigned class_number) {
+bool hak_slab_is_valid(const hak_theap_t *heap, unsigned class_number) {
   const hak_slab_t *slab = heap->slabs[class_number];
   const hak_slab_class_t *info = &hak_slab_classes[class_number];
   bool seen_without_free = false;

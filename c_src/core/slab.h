@@ -15,11 +15,11 @@
 
 /* A block of the class from the calling thread's bin, filled first when it is empty; NULL when there is no memory.
  * Enters the guard. */
-HAK_HIDDEN hak_block_t *hak_slab_alloc(hak_heap_t *heap, unsigned class_number);
+HAK_HIDDEN hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number);
 
 /* A slab whose free list has just become its first block or all of its blocks: an empty slab is kept as spare or released,
  * another goes to the front of the ring. */
-HAK_SLOW void hak_slab_turned(hak_heap_t *heap, hak_slab_t *slab);
+HAK_SLOW void hak_slab_turned(hak_theap_t *heap, hak_slab_t *slab);
 
 /* Puts a block, whose key is set, on the free list of its slab; true if the slab has turned by that. Freeing many blocks
  * in a row comes here for each of them, so it is as short as it can be. */
@@ -33,19 +33,19 @@ HAK_FAST bool hak_slab_push(hak_slab_t *slab, hak_block_t *block) {
 }
 
 /* Gives a block, whose key is set, to its slab. */
-HAK_FAST void hak_slab_give(hak_heap_t *heap, hak_block_t *block) {
+HAK_FAST void hak_slab_give(hak_theap_t *heap, hak_block_t *block) {
   hak_slab_t *slab = &hak_cell_of(block)->slab;
   if (hak_slab_push(slab, block)) hak_slab_turned(heap, slab);
 }
 
 /* Closes the attached thread's bin until it is next filled, and gives all blocks in it to their slabs, but for those of other heaps, which it links in front of
  * the chain `others` and returns. */
-HAK_HIDDEN hak_block_t *hak_slab_flush_bin(hak_heap_t *heap, unsigned class_number, hak_block_t *others);
+HAK_HIDDEN hak_block_t *hak_slab_flush_bin(hak_theap_t *heap, unsigned class_number, hak_block_t *others);
 
 /* Releases the spare slab, if any. */
-HAK_HIDDEN void hak_slab_release_spare(hak_heap_t *heap);
+HAK_HIDDEN void hak_slab_release_spare(hak_theap_t *heap);
 
 /* Whether every invariant of the heap's slabs of a class holds. Tests and debug builds. */
-HAK_HIDDEN bool hak_slab_is_valid(const hak_heap_t *heap, unsigned class_number);
+HAK_HIDDEN bool hak_slab_is_valid(const hak_theap_t *heap, unsigned class_number);
 
 #endif

@@ -117,7 +117,7 @@ static uint32_t span_new(unsigned class_number, hak_magazine_t *magazine, uint32
   return hak_count_bits(taken);
 }
 
-uint32_t hak_span_refill(hak_heap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint32_t wanted) {
+uint32_t hak_span_refill(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint32_t wanted) {
   uint32_t *hint = &heap->span_hint[class_number];
   uint32_t end = hak_segment_count_mt();
   if (*hint < end) {

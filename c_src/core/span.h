@@ -14,7 +14,8 @@
 
 /* Puts up to `wanted` (at least 1) free blocks of the class into the magazine, making a span when none has any, and
  * returns how many; 0 without memory. The magazine has room for them. */
-HAK_HIDDEN uint32_t hak_span_refill(hak_heap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint32_t wanted);
+HAK_HIDDEN uint32_t hak_span_refill(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine,
+                                    uint32_t wanted);
 
 /* Gives the oldest `blocks` blocks of the magazine back to their spans; a span that is all free then is released.
  * Blocks that are in no span (a caller of a sized free may bring such) are not given: they end up in `strays`, which

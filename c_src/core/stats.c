@@ -18,7 +18,7 @@ void hak_stats_sum_remote_mt(uint64_t *posts, uint64_t *blocks) {
   *posts = *blocks = 0;
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) {
-    const hak_heap_t *heap = hak_registry_heap(id);
+    const hak_theap_t *heap = hak_registry_heap(id);
     *posts += hak_load_relaxed(&heap->remote_posts);
     *blocks += hak_load_relaxed(&heap->remote_blocks);
   }

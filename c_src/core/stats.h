@@ -16,11 +16,11 @@
 /* Tiers by number, as HAK_TIER_* of the public header. */
 enum { HAK_AT_TINY, HAK_AT_MID, HAK_AT_POOL, HAK_AT_ACE, HAK_AT_MMAP };
 
-HAK_FAST void hak_stats_refilled(hak_heap_t *heap, unsigned tier) { hak_count(&heap->tier[tier].refills, 1); }
-HAK_FAST void hak_stats_served(hak_heap_t *heap, unsigned tier, uint64_t blocks) {
+HAK_FAST void hak_stats_refilled(hak_theap_t *heap, unsigned tier) { hak_count(&heap->tier[tier].refills, 1); }
+HAK_FAST void hak_stats_served(hak_theap_t *heap, unsigned tier, uint64_t blocks) {
   hak_count(&heap->tier[tier].served, blocks);
 }
-HAK_FAST void hak_stats_returned(hak_heap_t *heap, unsigned tier, uint64_t blocks) {
+HAK_FAST void hak_stats_returned(hak_theap_t *heap, unsigned tier, uint64_t blocks) {
   hak_count(&heap->tier[tier].returned, blocks);
 }
 

@@ -74,7 +74,7 @@ HAK_FAST uint64_t hak_tagmap_view(const void *p) {
 
 /* The ones of a heap: its id's 17 bits and their complement. */
 HAK_FAST uint64_t hak_tag_code(uint32_t heap_id) {
-  uint64_t code = heap_id | (uint64_t)(~heap_id & HAK_HEAP_ID_MAX) << 17;
+  uint64_t code = heap_id | (uint64_t)(~heap_id & HAK_THEAP_ID_MAX) << 17;
   return (code & 15) << 16 | (code >> 4) << 32;
 }
 
@@ -107,6 +107,6 @@ HAK_FAST unsigned hak_tag_back(hak_tag_t tag) { return (unsigned)(tag >> HAK_TAG
 
 _Static_assert(HAK_SLAB_CLASSES <= 64 && HAK_SPAN_CLASSES <= 64, "a class has six bits in a tag and a view");
 _Static_assert(HAK_TAG_BACK_SHIFT == 10 && HAK_TAGMAP_BITS == 20, "the index tells what a view lies over");
-_Static_assert(HAK_HEAP_ID_MAX == (1u << 17) - 1, "a heap's id is half of a code");
+_Static_assert(HAK_THEAP_ID_MAX == (1u << 17) - 1, "a heap's id is half of a code");
 
 #endif

@@ -7,7 +7,8 @@
  *   bin       a thread's list of free blocks of one slab class, linked through the blocks; from 64 bytes on, blocks of
  *             other heaps among them, which travel
  *   magazine  a thread's array of free blocks of one span class, out of band
- *   heap      what a thread owns: slabs, magazines' arrays, rings, inbox; outlives the thread parked and is adopted
+ *   theap     a thread's heap, what it owns: slabs, magazines' arrays, rings, inbox; outlives the thread parked and is
+ *             adopted. Where no heap of a program's own (hak_heap_t of hakmem.h) is meant, texts say heap
  *   ring      blocks of one other heap that this thread freed and has not posted yet
  *   inbox     a heap's queue of blocks that other threads freed
  *   tag       what the tag map says about a slice
@@ -22,7 +23,7 @@
 #include "base/limits.h"
 #include "core/classes.h"
 
-typedef struct hak_heap hak_heap_t;
+typedef struct hak_theap hak_theap_t;
 
 /* What the tag map says about a slice (core/tagmap.h). */
 typedef uint64_t hak_tag_t;
@@ -75,7 +76,7 @@ typedef struct hak_tls {
   uint64_t foreign;     /* that of the owner of what it last freed that was another heap's and went home; 0 before */
   uint64_t foreign_tag; /* that owner's tag without the class */
   hak_ring_t *foreign_ring; /* the ring of its heap for that owner */
-  hak_heap_t *heap;
+  hak_theap_t *heap;
   bool exited; /* its heap was parked at the thread's end: what still comes borrows one for each call */
 } hak_tls_t;
 
@@ -142,17 +143,17 @@ typedef struct hak_tier_counters {
 
 #define HAK_TIERS 5
 
-enum { HAK_HEAP_ACTIVE, HAK_HEAP_PARKED };
+enum { HAK_THEAP_ACTIVE, HAK_THEAP_PARKED };
 
 /* Owner: the thread it is attached to. `pending`, `spare`, `slabs` and the slabs themselves: that thread or a claimer,
  * between the steps of the guard (core/guard.h). */
-struct hak_heap {
+struct hak_theap {
   hak_ring_t ring[HAK_RINGS];
 
   /* A line of its own: written by every thread that posts, read by the owner when it runs out of blocks. */
   HAK_LINE_ALIGNED _Atomic uint64_t xinbox; /* posts since it was last taken << 48 | address of the first block */
 
-  HAK_LINE_ALIGNED _Atomic uint32_t xstate; /* HAK_HEAP_* */
+  HAK_LINE_ALIGNED _Atomic uint32_t xstate; /* HAK_THEAP_* */
   _Atomic uint32_t xnext_parked;            /* id of the heap below in the stack of parked heaps; 0 ends it */
   _Atomic uint32_t xclaim;                  /* the guard: whether another thread is at work on the slabs; */
 

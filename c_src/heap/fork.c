@@ -6,17 +6,17 @@
 #include "core/guard.h"
 #include "core/registry.h"
 #include "core/segment.h"
-#include "heap/heap.h"
+#include "heap/theap.h"
 #include "os/os.h"
 #include "tier/mmap.h"
 
 static bool fork_heaps_are_still; /* between prepare and the other two, under the registry lock */
-static hak_heap_t *fork_mine;     /* the heap of the forking thread when it began; the same */
+static hak_theap_t *fork_mine;    /* the heap of the forking thread when it began; the same */
 
 /* Locks and guards are taken in this order. No other path takes two locks, or one inside of a guard but the segment lock,
  * which comes after the guards. */
 static void fork_prepare(void) {
-  (void)hak_heap_get(); /* a handler of others that allocates between ours must not adopt a heap that we claim */
+  (void)hak_theap_get(); /* a handler of others that allocates between ours must not adopt a heap that we claim */
   hak_lock(&hak_registry_lock); /* no heap is made from here on, except by this thread */
   fork_mine = hak_tls.heap;
   fork_heaps_are_still = hak_guard_claim_others_mt(fork_mine);
@@ -42,8 +42,8 @@ static void fork_child(void) {
   hak_lock_reset(&hak_segment_lock);
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count && fork_heaps_are_still; id++) {
-    hak_heap_t *heap = hak_registry_heap(id);
-    if (heap == hak_tls.heap || hak_load_relaxed(&heap->xstate) != HAK_HEAP_ACTIVE) continue;
+    hak_theap_t *heap = hak_registry_heap(id);
+    if (heap == hak_tls.heap || hak_load_relaxed(&heap->xstate) != HAK_THEAP_ACTIVE) continue;
     memset(heap->ring, 0, sizeof(heap->ring));
     heap->tls = NULL;
     hak_registry_park_mt(heap);

@@ -6,6 +6,6 @@
 
 /* A block of at least `bytes` (to HAK_MID_MAX; a smaller request gets the smallest mid block) when the thread's bin of
  * its class is empty; NULL when the tier is off or there is no memory. `heap` is the calling thread's. */
-HAK_HIDDEN void *hak_mid_alloc(hak_heap_t *heap, size_t bytes);
+HAK_HIDDEN void *hak_mid_alloc(hak_theap_t *heap, size_t bytes);
 
 #endif

@@ -111,7 +111,7 @@ static void test_span_numbers(void **state) {
 
 static void test_tags(void **state) {
   (void)state;
-  static const uint32_t ids[] = {1, 2, 63, 64, 1000, HAK_HEAP_ID_MAX};
+  static const uint32_t ids[] = {1, 2, 63, 64, 1000, HAK_THEAP_ID_MAX};
   for (size_t i = 0; i < COUNT_OF(ids); i++) {
     for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
       hak_tag_t tag = hak_tag_of_slab(ids[i], c);

@@ -17,22 +17,22 @@ static hak_magazine_t *box_of(box_t *box, uint32_t capacity) {
   return &box->magazine;
 }
 
-static hak_tier_counters_t *counters(hak_heap_t *heap) { return &heap->tier[HAK_AT_POOL]; }
+static hak_tier_counters_t *counters(hak_theap_t *heap) { return &heap->tier[HAK_AT_POOL]; }
 
-static char *take(hak_heap_t *heap, hak_magazine_t *magazine) {
+static char *take(hak_theap_t *heap, hak_magazine_t *magazine) {
   uintptr_t slot = hak_magazine_take(heap, HAK_AT_POOL, CLASS, magazine);
   CHECK(slot != 0, "no memory");
   return (char *)(slot & ~HAK_SLOT_ZERO);
 }
 
-static void put(hak_heap_t *heap, hak_magazine_t *magazine, void *block) {
+static void put(hak_theap_t *heap, hak_magazine_t *magazine, void *block) {
   void *strays[HAK_POOL_MAGAZINE_BLOCKS];
   ((hak_block_t *)block)->key = hak_freed_key(block);
   CHECK(hak_magazine_put(heap, HAK_AT_POOL, magazine, block, strays) == 0, "strays");
 }
 
 static void by_half(size_t capacity) {
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   box_t box;
   hak_magazine_t *magazine = box_of(&box, (uint32_t)capacity);
   char *blocks[64];
@@ -83,7 +83,7 @@ static void test_halves(void **state) {
 /* A slot that is known to be zero is; one that was written to is known no more. */
 static void zeroes(size_t unused) {
   (void)unused;
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   box_t box;
   hak_magazine_t *magazine = box_of(&box, 4);
   uintptr_t slot = hak_magazine_take(heap, HAK_AT_POOL, CLASS, magazine);
@@ -98,7 +98,7 @@ static void zeroes(size_t unused) {
 
 static void no_memory(size_t unused) {
   (void)unused;
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   box_t box;
   hak_magazine_t *magazine = box_of(&box, 8);
   hak_log_enable(true);

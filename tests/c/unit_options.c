@@ -116,7 +116,7 @@ static void prewarmed(size_t kib) {
   snprintf(value, sizeof value, "%zu", kib);
   setenv("HAKMEM_PREWARM_KIB", value, 1);
   hak_free(hak_malloc(1));
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   size_t pages = 0;
   long before = faults_so_far();
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {

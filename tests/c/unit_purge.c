@@ -214,10 +214,10 @@ static void ticks(size_t unused) {
   memset(big, 1, MIB);
   hak_options.purge_delay_ms = 0;
   hak_free(big);
-  hak_heap_flush(hak_tls.heap);
+  hak_theap_flush(hak_tls.heap);
   CHECK(dirty() > 0, "%lld dirty", (long long)dirty());
   for (size_t i = 0; i < 1000 && dirty() > 0; i++) {
-    hak_heap_tick(hak_tls.heap);
+    hak_theap_tick(hak_tls.heap);
   }
   CHECK(dirty() == 0, "%lld dirty", (long long)dirty());
 }

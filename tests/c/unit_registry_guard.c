@@ -9,19 +9,19 @@
 
 static void ids(size_t unused) {
   (void)unused;
-  enum { HEAPS = 3 * HAK_HEAPS_PER_CHUNK };
-  static hak_heap_t *heaps[HEAPS + 1];
+  enum { HEAPS = 3 * HAK_THEAPS_PER_CHUNK };
+  static hak_theap_t *heaps[HEAPS + 1];
   CHECK(hak_registry_count_mt() == 0 && hak_registry_adopt_mt() == NULL, "before");
   hak_os_fail_calls(0, 1);
   CHECK(hak_registry_create_mt() == NULL && hak_registry_count_mt() == 0, "without memory");
   for (uint32_t id = 1; id <= HEAPS; id++) {
-    if (id == HAK_HEAPS_PER_CHUNK) { /* the next chunk */
+    if (id == HAK_THEAPS_PER_CHUNK) { /* the next chunk */
       hak_os_fail_calls(0, 1);
       CHECK(hak_registry_create_mt() == NULL && hak_registry_count_mt() == id - 1, "without memory");
     }
-    hak_heap_t *heap = heaps[id] = hak_registry_create_mt();
+    hak_theap_t *heap = heaps[id] = hak_registry_create_mt();
     CHECK(heap != NULL && heap->id == id && hak_registry_count_mt() == id, "heap %u", id);
-    CHECK(heap->xstate == HAK_HEAP_ACTIVE && heap->tls == NULL && heap->xinbox == 0 && heap->xclaim == 0, "heap %u",
+    CHECK(heap->xstate == HAK_THEAP_ACTIVE && heap->tls == NULL && heap->xinbox == 0 && heap->xclaim == 0, "heap %u",
           id);
     CHECK((uintptr_t)heap % HAK_CACHE_LINE == 0, "heap %u is not aligned", id);
   }
@@ -41,10 +41,10 @@ static void ids(size_t unused) {
       hak_registry_park_mt(heaps[id]);
       stack[height++] = id;
       is_parked[id] = true;
-      CHECK(heaps[id]->xstate == HAK_HEAP_PARKED, "heap %u", id);
+      CHECK(heaps[id]->xstate == HAK_THEAP_PARKED, "heap %u", id);
     } else {
-      hak_heap_t *heap = hak_registry_adopt_mt();
-      CHECK(heap != NULL && heap->id == stack[--height] && heap->xstate == HAK_HEAP_ACTIVE, "not heap %u",
+      hak_theap_t *heap = hak_registry_adopt_mt();
+      CHECK(heap != NULL && heap->id == stack[--height] && heap->xstate == HAK_THEAP_ACTIVE, "not heap %u",
             stack[height]);
       is_parked[heap->id] = false;
     }
@@ -62,20 +62,20 @@ static pthread_barrier_t together;
 static void *parker(void *argument) {
   uint32_t who = 1 + (uint32_t)(uintptr_t)argument;
   rng_t rng = {test_seed() + who};
-  hak_heap_t *mine[4];
+  hak_theap_t *mine[4];
   size_t count = 0, steps = test_work(1500000);
   pthread_barrier_wait(&together);
   for (size_t step = 0; step < steps || count != 0; step++) {
     if (step < steps && count < COUNT_OF(mine) && rng_below(&rng, 2) == 0) {
-      hak_heap_t *heap = hak_registry_adopt_mt();
+      hak_theap_t *heap = hak_registry_adopt_mt();
       heap = heap == NULL ? hak_registry_create_mt() : heap;
-      CHECK(heap != NULL && heap->id < COUNT_OF(holder) && heap->xstate == HAK_HEAP_ACTIVE, "a heap");
+      CHECK(heap != NULL && heap->id < COUNT_OF(holder) && heap->xstate == HAK_THEAP_ACTIVE, "a heap");
       uint32_t other = atomic_exchange(&holder[heap->id], who);
       CHECK(other == 0, "heap %u belongs to %u and %u", heap->id, other, who);
       heap->slow_calls++; /* not atomic: owned */
       mine[count++] = heap;
     } else if (count != 0) {
-      hak_heap_t *heap = mine[--count];
+      hak_theap_t *heap = mine[--count];
       atomic_store(&holder[heap->id], 0);
       hak_registry_park_mt(heap);
     }
@@ -111,7 +111,7 @@ static void test_registry(void **state) {
 
 static void claims(size_t unused) {
   (void)unused;
-  hak_heap_t *heap = hak_registry_create_mt(), *other = hak_registry_create_mt();
+  hak_theap_t *heap = hak_registry_create_mt(), *other = hak_registry_create_mt();
   bool barrier_works = hak_os_barrier_all_threads();
   CHECK(hak_guard_claim_mt(heap) == barrier_works, "an idle heap");
   if (barrier_works) {
@@ -138,7 +138,7 @@ static void claims(size_t unused) {
   CHECK(hak_load_relaxed(&heap->xclaim) == 0 && !hak_load_relaxed(&heap->xbusy), "at rest");
 }
 
-static hak_heap_t *shared;
+static hak_theap_t *shared;
 static _Atomic int stage;
 static int plain; /* written by whoever has the heap */
 
@@ -232,7 +232,7 @@ static void fights(size_t rounds) {
 /* For fork: nobody else claims, nobody is inside, and all of it ends. */
 static void claims_others(size_t unused) {
   (void)unused;
-  hak_heap_t *mine = hak_registry_create_mt(), *other = hak_registry_create_mt(), *parked = hak_registry_create_mt();
+  hak_theap_t *mine = hak_registry_create_mt(), *other = hak_registry_create_mt(), *parked = hak_registry_create_mt();
   hak_registry_park_mt(parked);
   if (!hak_guard_claim_others_mt(mine)) {
     hak_guard_release_others_mt(mine);

@@ -10,7 +10,7 @@ typedef struct {
   size_t bytes, count;
   bool ends;
   void **blocks;
-  hak_heap_t *heap;
+  hak_theap_t *heap;
   pthread_t thread;
   pthread_barrier_t ready, go_on;
 } owner_t;
@@ -30,15 +30,15 @@ static void *owner_thread(void *argument) {
 }
 
 /* As if the calling thread's bins were full, so that no block of another heap stays there. */
-static void fill_bins(hak_heap_t *heap) {
+static void fill_bins(hak_theap_t *heap) {
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
     heap->tls->bin[c].room = 0;
   }
 }
 
 static void owner_start(owner_t *owner, size_t bytes, size_t count, bool ends) {
-  CHECK(hak_heap_get() != NULL, "the freeing thread's heap comes first"); /* not one that was parked */
-  fill_bins(hak_heap_get());
+  CHECK(hak_theap_get() != NULL, "the freeing thread's heap comes first"); /* not one that was parked */
+  fill_bins(hak_theap_get());
   *owner = (owner_t){.bytes = bytes, .count = count, .ends = ends, .blocks = calloc(count, sizeof(void *))};
   pthread_barrier_init(&owner->ready, NULL, 2);
   pthread_barrier_init(&owner->go_on, NULL, 2);
@@ -55,7 +55,7 @@ static void owner_end(owner_t *owner) {
   thread_join(owner->thread);
 }
 
-static uint64_t posts_of(const hak_heap_t *heap) { return hak_load_relaxed(&heap->xinbox) >> REMOTE_COUNT_SHIFT; }
+static uint64_t posts_of(const hak_theap_t *heap) { return hak_load_relaxed(&heap->xinbox) >> REMOTE_COUNT_SHIFT; }
 
 /* The blocks of a chain of carriers; of the first, the last `unused` places are not filled. */
 static size_t chain_length(const hak_block_t *chain, size_t unused) {
@@ -72,7 +72,7 @@ static size_t chain_length(const hak_block_t *chain, size_t unused) {
   return length;
 }
 
-static size_t inbox_length(const hak_heap_t *heap) {
+static size_t inbox_length(const hak_theap_t *heap) {
   return chain_length(remote_first(hak_load_acquire(&heap->xinbox)), 0);
 }
 
@@ -89,7 +89,7 @@ static void posts_at(size_t bytes) {
   CHECK(a_post >= 32 || a_post * block >= HAK_RING_BYTES, "%zu blocks a post", a_post);
   const size_t count = 3 * a_post + 1;
   owner_start(&owner, bytes, count, false);
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   hak_ring_t *ring = &heap->ring[owner.heap->id % HAK_RINGS];
   CHECK(ring_length(ring) == 0 && hak_load_relaxed(&owner.heap->xinbox) == 0, "before");
   for (size_t i = 0; i < count; i++) {
@@ -118,7 +118,7 @@ static void shared_ring(size_t unused) {
   for (size_t i = 0; i < OWNERS; i++) {
     owner_start(&owners[i], 64, 40, false);
   }
-  hak_heap_t *heap = hak_heap_get(), *first = owners[0].heap, *last = owners[OWNERS - 1].heap;
+  hak_theap_t *heap = hak_theap_get(), *first = owners[0].heap, *last = owners[OWNERS - 1].heap;
   CHECK(first->id % HAK_RINGS == last->id % HAK_RINGS && first != last, "heaps %u and %u", first->id, last->id);
   for (size_t round = 0; round < 3; round++) {
     for (size_t i = 0; i < OWNERS - 1; i++) {
@@ -134,7 +134,7 @@ static void shared_ring(size_t unused) {
     CHECK(hak_load_relaxed(&owners[i].heap->xinbox) == 0, "another ring was posted");
   }
   for (size_t i = 0; i < 64; i++) { /* so many slow paths later */
-    hak_heap_tick(heap);
+    hak_theap_tick(heap);
   }
   for (size_t i = 0; i < OWNERS; i++) {
     CHECK(inbox_length(owners[i].heap) == (i == 0 ? 4 : i == OWNERS - 1 ? 1 : 3), "owner %zu", i);
@@ -151,7 +151,7 @@ static void in_turn(size_t bytes) {
   for (size_t i = 0; i < OWNERS; i++) {
     owner_start(&owners[i], bytes, BLOCKS, false);
   }
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   for (size_t k = 0; k < BLOCKS; k++) {
     for (size_t i = 0; i < OWNERS; i++) {
       hak_free(owners[i].blocks[k]);
@@ -185,9 +185,9 @@ static void travels(size_t bytes) {
   unsigned c = hak_slab_class_of(bytes);
   const size_t room = (size_t)hak_slab_classes[c].bin_room, count = room + 5;
   owner_start(&owner, bytes, count, false);
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   hak_bin_t *bin = &heap->tls->bin[c];
-  hak_heap_flush(heap);
+  hak_theap_flush(heap);
   hak_free(owner.blocks[count - 1]); /* this thread allocated none of them: it keeps none */
   CHECK(bin->head == NULL && bin->room == 0, "a closed bin");
   bin->room = (int32_t)room;
@@ -203,7 +203,7 @@ static void travels(size_t bytes) {
     hak_free(owner.blocks[kept - 1 - i]);
   }
   CHECK(bin->room == (int32_t)(room - kept), "%d room after", bin->room);
-  hak_heap_flush(heap);
+  hak_theap_flush(heap);
   CHECK(bin->head == NULL && bin->room == 0, "flushed");
   CHECK(inbox_length(owner.heap) == count, "%zu came home of %zu", inbox_length(owner.heap), count);
   owner_end(&owner);
@@ -219,7 +219,7 @@ static void test_travelling(void **state) {
 
 /* ---- Draining ---------------------------------------------------------------------------------------------------- */
 
-static size_t free_in_slabs(const hak_heap_t *heap, unsigned c) {
+static size_t free_in_slabs(const hak_theap_t *heap, unsigned c) {
   const hak_slab_t *slab = heap->slabs[c];
   size_t blocks = 0;
   for (; slab != NULL; slab = slab->next == heap->slabs[c] ? NULL : slab->next) {
@@ -238,7 +238,7 @@ static void bounded(size_t unused) {
   for (size_t i = 1; i <= BLOCKS; i++) {
     hak_free(owner.blocks[i]);
   }
-  hak_remote_post_all(hak_heap_get());
+  hak_remote_post_all(hak_theap_get());
   CHECK(inbox_length(owner.heap) == BLOCKS, "%zu in the inbox", inbox_length(owner.heap));
   uint32_t unclaimed = 0;
   CHECK(hak_cas_seq(&owner.heap->xclaim, &unclaimed, 1), "claim"); /* the owner sleeps: no other barrier is needed */
@@ -262,7 +262,7 @@ static void bounded(size_t unused) {
 static void *drains_itself(void *argument) {
   owner_t *owner = argument;
   owner_thread(owner);
-  hak_heap_t *heap = owner->heap;
+  hak_theap_t *heap = owner->heap;
   unsigned c = hak_slab_class_of(64);
   while (heap->tls->bin[c].head != NULL) {
     CHECK(hak_malloc(64) != NULL, "no memory");
@@ -278,8 +278,8 @@ static void *drains_itself(void *argument) {
 
 static void owner_drains(size_t unused) {
   (void)unused;
-  CHECK(hak_heap_get() != NULL, "a heap");
-  fill_bins(hak_heap_get());
+  CHECK(hak_theap_get() != NULL, "a heap");
+  fill_bins(hak_theap_get());
   owner_t owner = {.bytes = 64, .count = 500, .blocks = calloc(500, sizeof(void *))};
   pthread_barrier_init(&owner.ready, NULL, 2);
   pthread_barrier_init(&owner.go_on, NULL, 2);
@@ -308,12 +308,12 @@ static void sleeping(size_t unused) {
   enum { A_POST = 3 * (1 + HAK_CARRIED_MAX), BLOCKS = 2 * HAK_HELP_POSTS * A_POST };
   owner_start(&owner, 256, BLOCKS + 1, false);
   for (size_t i = 1; i <= BLOCKS; i++) {
-    hak_heap_get()->slow_calls = 0; /* no tick, which would post the ring before it is full */
+    hak_theap_get()->slow_calls = 0; /* no tick, which would post the ring before it is full */
     hak_free(owner.blocks[i]);
     size_t waiting = (i - 1) / A_POST % HAK_HELP_POSTS * A_POST;
     CHECK(inbox_length(owner.heap) == waiting, "%zu freed: %zu wait, not %zu", i, inbox_length(owner.heap), waiting);
   }
-  hak_remote_post_all(hak_heap_get());
+  hak_remote_post_all(hak_theap_get());
   CHECK(inbox_length(owner.heap) == 0, "%zu wait", inbox_length(owner.heap));
   CHECK(owner.heap->pending == NULL && hak_load_relaxed(&owner.heap->xclaim) == 0, "the helper is done");
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
@@ -335,12 +335,12 @@ static void parked(size_t unused) {
   owner_t owner;
   enum { BLOCKS = 10 * HAK_RING_BLOCKS };
   owner_start(&owner, 256, BLOCKS, true);
-  CHECK(hak_load_relaxed(&owner.heap->xstate) == HAK_HEAP_PARKED && owner.heap->tls == NULL, "parked");
+  CHECK(hak_load_relaxed(&owner.heap->xstate) == HAK_THEAP_PARKED && owner.heap->tls == NULL, "parked");
   for (size_t i = 0; i < BLOCKS; i++) {
     hak_free(owner.blocks[i]);
     CHECK(hak_load_relaxed(&owner.heap->xinbox) == 0, "block %zu waits for nobody", i);
   }
-  hak_heap_flush(hak_heap_get());
+  hak_theap_flush(hak_theap_get());
   CHECK(owner.heap->spare != NULL && hak_load_relaxed(hak_segment_active_slices()) == 1, "its slabs are empty");
   hak_collect(0);
   CHECK(owner.heap->spare == NULL && hak_load_relaxed(hak_segment_active_slices()) == 0, "its slabs are gone");
@@ -352,7 +352,7 @@ static void many_posts(size_t unused) {
   owner_t owner;
   enum { POSTS = 70000 };
   owner_start(&owner, 16, POSTS, true);
-  hak_heap_t *heap = hak_registry_adopt_mt(); /* nobody helps an active owner that is claimed */
+  hak_theap_t *heap = hak_registry_adopt_mt(); /* nobody helps an active owner that is claimed */
   uint32_t unclaimed = 0;
   CHECK(heap == owner.heap && hak_cas_seq(&heap->xclaim, &unclaimed, 1), "claim");
   for (size_t i = 0; i < POSTS; i++) {

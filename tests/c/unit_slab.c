@@ -22,7 +22,7 @@ static size_t list_length(const hak_block_t *block) {
 }
 
 /* Counts, for each slab, what the program and the bin hold of it. */
-static void count_out(const hak_heap_t *heap, uint16_t out[][HAK_SLICES]) {
+static void count_out(const hak_theap_t *heap, uint16_t out[][HAK_SLICES]) {
   for (size_t i = 0; i < LIVE; i++) {
     if (live[i] != NULL) {
       out[hak_segment_of(live[i])->index][hak_slice_of(live[i])]++;
@@ -41,7 +41,7 @@ static void count_out(const hak_heap_t *heap, uint16_t out[][HAK_SLICES]) {
 }
 
 /* `carved == free_blocks + out` and all else that is said at hak_slab_t, for every slice that is a slab. */
-static size_t check_slabs(const hak_heap_t *heap) {
+static size_t check_slabs(const hak_theap_t *heap) {
   static uint16_t out[64][HAK_SLICES];
   memset(out, 0, sizeof out);
   count_out(heap, out);
@@ -79,7 +79,7 @@ static size_t check_slabs(const hak_heap_t *heap) {
 
 static void random_operations(size_t steps) {
   rng_t rng = {test_seed()};
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   size_t largest = HAK_MID_MAX, low = 0;
   for (size_t step = 0; step < steps; step++) {
     if (step % 2000 == 0) { /* now many blocks of few classes, now few of many */
@@ -101,7 +101,7 @@ static void random_operations(size_t steps) {
       check_slabs(heap);
     }
     if (step % 3000 == 2999) {
-      hak_heap_flush(heap);
+      hak_theap_flush(heap);
       check_slabs(heap);
     }
   }
@@ -110,7 +110,7 @@ static void random_operations(size_t steps) {
     live[i] = NULL;
   }
   check_slabs(heap);
-  hak_heap_flush(heap);
+  hak_theap_flush(heap);
   CHECK(check_slabs(heap) == 0 && hak_load_relaxed(hak_segment_active_slices()) == 0, "slabs are left");
 }
 
@@ -122,7 +122,7 @@ static void test_random(void **state) {
 /* ---- The check itself sees what is broken ------------------------------------------------------------------------ */
 
 static void broken(size_t how) {
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   unsigned c = hak_slab_class_of(100);
   for (size_t i = 0; i < 40; i++) {
     live[i] = hak_malloc(100);
@@ -178,7 +178,7 @@ static void *slice_of(const void *block) { return (void *)hak_align_down((uintpt
 
 static void reuse(size_t unused) {
   (void)unused;
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   void *slices[HAK_SLAB_CLASSES] = {NULL};
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) { /* every class in turn, in the one slab there is */
     size_t bytes = hak_slab_classes[c].block_bytes;
@@ -209,14 +209,14 @@ static void reuse(size_t unused) {
   CHECK(heap->spare != NULL && heap->spare->base == slice_of(a), "the first is not the spare");
   CHECK(hak_tagmap_get_mt(b) == HAK_TAG_FREED && hak_load_relaxed(hak_segment_active_slices()) == 1,
         "the second stays");
-  hak_heap_flush(heap);
+  hak_theap_flush(heap);
   CHECK(hak_load_relaxed(hak_segment_active_slices()) == 0, "flushed");
 }
 
 /* Allocates a whole slab of each class and looks at what each step touches. */
 static void carve(size_t unused) {
   (void)unused;
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
     const hak_slab_class_t *info = &hak_slab_classes[c];
     const size_t step = info->block_bytes > HAK_CARVE_BYTES ? info->block_bytes : HAK_CARVE_BYTES;
@@ -252,7 +252,7 @@ static void carve(size_t unused) {
 /* Blocks that come back: slabs with free blocks go in front, in the order in which they got their first. */
 static void order(size_t unused) {
   (void)unused;
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   enum { BYTES = 1024, PER_SLAB = 64, SLABS = 5 };
   unsigned c = hak_slab_class_of(BYTES);
   static char *blocks[SLABS][PER_SLAB];
@@ -287,7 +287,7 @@ static void order(size_t unused) {
 /* A bin takes over the slab's whole list, also one longer than its room. */
 static void long_list(size_t unused) {
   (void)unused;
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   const size_t capacity = hak_slab_classes[1].capacity;
   CHECK(capacity > HAK_BIN_BLOCKS_MAX, "%zu blocks", capacity);
   static void *blocks[4096];

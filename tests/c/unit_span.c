@@ -105,7 +105,7 @@ static void check_spans(const hak_magazine_t *magazines) {
 }
 
 static void modelled(size_t steps) {
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   static box_t boxes[HAK_SPAN_CLASSES];
   static hak_magazine_t magazines[HAK_SPAN_CLASSES];
   rng_t rng = {test_seed()};
@@ -172,7 +172,7 @@ static void test_model(void **state) {
 /* ---- What must not happen, and what may -------------------------------------------------------------------------- */
 
 static void twice(size_t how) {
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   box_t box;
   hak_magazine_t *m = box_of(&box);
   void *strays[64];
@@ -215,7 +215,7 @@ static void test_double_free(void **state) {
 /* More spans in one spill than it keeps apart, and what belongs to none between them. */
 static void spread(size_t unused) {
   (void)unused;
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   enum { CLASS = 40, BLOCKS = 32 }; /* one block a span */
   box_t box, few;
   hak_magazine_t *m = box_of(&box);
@@ -243,7 +243,7 @@ static void spread(size_t unused) {
   CHECK(hak_mmap_bytes_mt(mapping) == 5 * MIB, "the mapping lives");
   hak_free(slab);
   hak_mmap_free_mt(mapping);
-  hak_heap_flush(heap);
+  hak_theap_flush(heap);
   CHECK(hak_load_relaxed(hak_segment_active_slices()) == 0, "spans are left");
   for (uint32_t s = 0; s < hak_segment_count_mt(); s++) {
     const hak_segment_t *segment = hak_segment_at_mt(s);
@@ -262,7 +262,7 @@ static void test_spread(void **state) {
 static void *trader(void *argument) {
   uint32_t who = 1 + (uint32_t)(uintptr_t)argument;
   rng_t rng = {test_seed() + who};
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   static const unsigned classes[] = {0,  7,  20, 33,
                                      36, 44, 63}; /* 56 .. 14 blocks, 4, 1: many become empty and others */
   box_t boxes[COUNT_OF(classes)];
@@ -308,7 +308,7 @@ static void *trader(void *argument) {
 
 static void stress(size_t unused) {
   (void)unused;
-  CHECK(hak_heap_get() != NULL && hak_malloc(8 * KIB + 1) != NULL, "a heap and a segment");
+  CHECK(hak_theap_get() != NULL && hak_malloc(8 * KIB + 1) != NULL, "a heap and a segment");
   pthread_t threads[4];
   for (uintptr_t i = 0; i < COUNT_OF(threads); i++) {
     threads[i] = thread_start(trader, (void *)i);
@@ -336,7 +336,7 @@ static pthread_barrier_t together;
 static void *quick_trader(void *argument) {
   uint32_t who = 1 + (uint32_t)(uintptr_t)argument;
   rng_t rng = {test_seed() + who};
-  hak_heap_t *heap = hak_heap_get();
+  hak_theap_t *heap = hak_theap_get();
   box_t box;
   hak_magazine_t *m = box_of(&box);
   void *strays[64];

@@ -112,7 +112,7 @@ static void check_first(uint64_t slice, hak_tag_t tag, uint64_t self, bool keeps
 
 static void hot_path(size_t unused) {
   (void)unused;
-  static const uint32_t ids[] = {1, 2, 31, 32, 33, 63, 64, 1000, 65535, 65536, HAK_HEAP_ID_MAX - 1, HAK_HEAP_ID_MAX};
+  static const uint32_t ids[] = {1, 2, 31, 32, 33, 63, 64, 1000, 65535, 65536, HAK_THEAP_ID_MAX - 1, HAK_THEAP_ID_MAX};
   CHECK(reserve(BASE, 64), "first level");
   for (size_t i = 0; i <= COUNT_OF(ids); i++) {
     uint32_t id = i == COUNT_OF(ids) ? 0 : ids[i]; /* 0: a thread without a heap */
@@ -140,7 +140,7 @@ static void codes(size_t unused) {
   (void)unused;
   rng_t rng = {test_seed()};
   for (size_t i = 0; i < 200000; i++) {
-    uint32_t a = (uint32_t)rng_between(&rng, 1, HAK_HEAP_ID_MAX), b = (uint32_t)rng_between(&rng, 1, HAK_HEAP_ID_MAX);
+    uint32_t a = (uint32_t)rng_between(&rng, 1, HAK_THEAP_ID_MAX), b = (uint32_t)rng_between(&rng, 1, HAK_THEAP_ID_MAX);
     if (i % 2 == 0) {
       b = a ^ 1u << rng_below(&rng, 17);
     }
@@ -189,7 +189,7 @@ static void modelled(size_t steps) {
       hak_tagmap_forget_mt(SLICE(r->slice), r->slices);
       r->level = 0;
     } else if (r->level != 0) {
-      r->tag = hak_tag_of_slab((uint32_t)rng_between(&rng, 1, HAK_HEAP_ID_MAX), (unsigned)rng_between(&rng, 1, 56));
+      r->tag = hak_tag_of_slab((uint32_t)rng_between(&rng, 1, HAK_THEAP_ID_MAX), (unsigned)rng_between(&rng, 1, 56));
       set_tags(r->slice, r->slices, r->tag);
     } else {
       /* few places, many times 64 GiB and a few times 4 TiB apart */

@@ -1,6 +1,6 @@
 /* The thread's heap: from the first allocation of a thread to its end, and from hand to hand. */
-#ifndef HAK_HEAP_HEAP_H
-#define HAK_HEAP_HEAP_H
+#ifndef HAK_HEAP_THEAP_H
+#define HAK_HEAP_THEAP_H
 
 #include "core/tagmap.h"
 #include "core/types.h"
@@ -68,28 +68,28 @@ HAK_FAST int32_t HAK_TLS *hak_tls_room_of_view(uint64_t view) { return HAK_TLS_R
 
 /* The calling thread's heap, adopted or made when it has none; NULL without memory, and in a thread whose heap was
  * parked because it ends: destructors of other libraries may still allocate and free there. */
-HAK_SLOW hak_heap_t *hak_heap_start(void);
+HAK_SLOW hak_theap_t *hak_theap_start(void);
 
 /* A heap for one allocation in such a thread, to be returned right after; NULL in others and without memory. */
-HAK_SLOW hak_heap_t *hak_heap_borrow(void);
-HAK_SLOW void hak_heap_return(hak_heap_t *heap);
+HAK_SLOW hak_theap_t *hak_theap_borrow(void);
+HAK_SLOW void hak_theap_return(hak_theap_t *heap);
 
-HAK_FAST hak_heap_t *hak_heap_get(void) {
-  hak_heap_t *heap = hak_tls.heap;
-  return HAK_LIKELY(heap != NULL) ? heap : hak_heap_start();
+HAK_FAST hak_theap_t *hak_theap_get(void) {
+  hak_theap_t *heap = hak_tls.heap;
+  return HAK_LIKELY(heap != NULL) ? heap : hak_theap_start();
 }
 
 /* What happens now and then in slow paths: rings are posted, old memory is purged. */
-HAK_HIDDEN void hak_heap_tick(hak_heap_t *heap);
+HAK_HIDDEN void hak_theap_tick(hak_theap_t *heap);
 
 /* Gives everything the calling thread caches back to slabs and spans, and takes in what others freed. */
-HAK_HIDDEN void hak_heap_flush(hak_heap_t *heap);
+HAK_HIDDEN void hak_theap_flush(hak_theap_t *heap);
 
 /* Frees what a spill found not to be in a span (core/span.h): blocks of the mmap tier, or the process ends. */
-HAK_SLOW void hak_heap_free_strays(void **strays, uint32_t count);
+HAK_SLOW void hak_theap_free_strays(void **strays, uint32_t count);
 
 /* Takes in what was freed to the heaps of other threads, where they are not at it themselves, and releases their empty
  * slabs. _mt */
-HAK_HIDDEN void hak_heap_collect_others_mt(void);
+HAK_HIDDEN void hak_theap_collect_others_mt(void);
 
 #endif

@@ -1,4 +1,4 @@
-#include "heap/heap.h"
+#include "heap/theap.h"
 
 #include <errno.h>
 
@@ -32,7 +32,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
     hak_options_init();
     /* Where huge pages are always on, one entry would make 2 MiB of the map resident. */
     hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));
-    hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_heap_start */
+    hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_theap_start */
   }
   hak_unlock(&hak_registry_lock);
 }
@@ -43,7 +43,7 @@ static uint32_t heap_magazine_capacity(size_t block_bytes, size_t bytes_max, uin
 }
 
 /* Connects a heap and the calling thread. Magazines and bins are empty on both sides. */
-static void heap_attach(hak_heap_t *heap) {
+static void heap_attach(hak_theap_t *heap) {
   hak_tls_t *tls = &hak_tls;
   heap->tls = tls;
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
@@ -66,7 +66,7 @@ static void heap_attach(hak_heap_t *heap) {
 
 /* Fills the pool magazines of a thread that begins, for programs that would rather wait now. Consecutive blocks of a
  * span become resident together. */
-HAK_SLOW_STATIC void heap_prewarm(hak_heap_t *heap) {
+HAK_SLOW_STATIC void heap_prewarm(hak_theap_t *heap) {
   if (!hak_options.pool) return;
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
     hak_magazine_t *magazine = &heap->tls->pool[c];
@@ -88,8 +88,8 @@ HAK_SLOW_STATIC void heap_prewarm(hak_heap_t *heap) {
 }
 
 /* Disconnects the calling thread from its heap, which is then anybody's. */
-static void heap_detach(hak_heap_t *heap) {
-  hak_heap_flush(heap);
+static void heap_detach(hak_theap_t *heap) {
+  hak_theap_flush(heap);
   hak_tls = (hak_tls_t){.exited = true};
   heap->tls = NULL;
   hak_registry_park_mt(heap);
@@ -100,19 +100,19 @@ static void heap_on_thread_exit(void *argument) {
   if (argument != NULL && hak_tls.heap == argument) heap_detach(argument);
 }
 
-static hak_heap_t *heap_adopt_or_create(void) {
+static hak_theap_t *heap_adopt_or_create(void) {
   /* acquire pairs with the release in heap_start_process: the options are complete */
   if (!hak_load_acquire(&heap_xprocess_started)) heap_start_process();
-  hak_heap_t *heap = hak_registry_adopt_mt();
+  hak_theap_t *heap = hak_registry_adopt_mt();
   if (heap == NULL) heap = hak_registry_create_mt();
   if (heap != NULL) heap_attach(heap);
   return heap;
 }
 
-hak_heap_t *hak_heap_start(void) {
-  if (hak_tls.exited) return NULL; /* there is no second call at the thread's end: see hak_heap_borrow */
+hak_theap_t *hak_theap_start(void) {
+  if (hak_tls.exited) return NULL; /* there is no second call at the thread's end: see hak_theap_borrow */
   int saved = errno;               /* a free may be what starts the heap */
-  hak_heap_t *heap = heap_adopt_or_create();
+  hak_theap_t *heap = heap_adopt_or_create();
   if (heap == NULL) {
     errno = saved;
     return NULL;
@@ -126,12 +126,12 @@ hak_heap_t *hak_heap_start(void) {
   return heap;
 }
 
-hak_heap_t *hak_heap_borrow(void) { return hak_tls.exited ? heap_adopt_or_create() : NULL; }
+hak_theap_t *hak_theap_borrow(void) { return hak_tls.exited ? heap_adopt_or_create() : NULL; }
 
-void hak_heap_return(hak_heap_t *heap) { heap_detach(heap); }
+void hak_theap_return(hak_theap_t *heap) { heap_detach(heap); }
 
 /* Gives what is in bins that were not used for a while back to the slabs, some of which it may be all that is in use. */
-static void heap_flush_idle_bins(hak_heap_t *heap) {
+static void heap_flush_idle_bins(hak_theap_t *heap) {
   uint64_t now = hak_os_now_ms();
   if ((int64_t)(now - heap->ticked_ms) < hak_options.purge_delay_ms / 4) return;
   heap->ticked_ms = now;
@@ -146,27 +146,27 @@ static void heap_flush_idle_bins(hak_heap_t *heap) {
   hak_remote_free_chain(heap, others);
 }
 
-void hak_heap_tick(hak_heap_t *heap) {
+void hak_theap_tick(hak_theap_t *heap) {
   if (HAK_LIKELY(++heap->slow_calls % HEAP_TICK_CALLS != 0)) return;
   heap_flush_idle_bins(heap);
   hak_remote_post_all(heap);
   hak_purge_old_mt();
 }
 
-void hak_heap_free_strays(void **strays, uint32_t count) {
+void hak_theap_free_strays(void **strays, uint32_t count) {
   while (count-- != 0) {
     if (!hak_mmap_free_mt(strays[count]))
       hak_fatal("hak_free_sized", hak_mmap_explain_mt(strays[count]), strays[count]);
   }
 }
 
-static void heap_flush_magazine(hak_heap_t *heap, unsigned tier, hak_magazine_t *magazine) {
+static void heap_flush_magazine(hak_theap_t *heap, unsigned tier, hak_magazine_t *magazine) {
   void *strays[HAK_POOL_MAGAZINE_BLOCKS];
   hak_stats_returned(heap, tier, magazine->count);
-  hak_heap_free_strays(strays, hak_span_spill(magazine, magazine->count, strays));
+  hak_theap_free_strays(strays, hak_span_spill(magazine, magazine->count, strays));
 }
 
-void hak_heap_flush(hak_heap_t *heap) {
+void hak_theap_flush(hak_theap_t *heap) {
   hak_block_t *others = NULL;
   hak_guard_enter(heap);
   hak_remote_drain(heap, NULL, UINT32_MAX);
@@ -179,10 +179,10 @@ void hak_heap_flush(hak_heap_t *heap) {
   for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_ACE, &heap->ace[c]);
 }
 
-void hak_heap_collect_others_mt(void) {
+void hak_theap_collect_others_mt(void) {
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) {
-    hak_heap_t *heap = hak_registry_heap(id);
+    hak_theap_t *heap = hak_registry_heap(id);
     if (heap == hak_tls.heap || !hak_guard_claim_mt(heap)) continue;
     hak_remote_drain(heap, NULL, UINT32_MAX);
     hak_slab_release_spare(heap);
