@@ -28,6 +28,9 @@
 #include "tier/pool.c"
 #include "tier/tiny.c"
 
+#include "heap/arena.c"
+#include "heap/arena_area.c"
+#include "heap/arena_table.c"
 #include "heap/fork.c"
 #include "heap/theap.c"
 
@@ -35,6 +38,7 @@
 #include "api/alloc.c"
 #include "api/block.c"
 #include "api/free.c"
+#include "api/heap.c"
 #include "api/info.c"
 #include "api/realloc.c"
 

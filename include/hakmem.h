@@ -242,6 +242,8 @@ typedef struct hak_stats {
   uint64_t remote_posts;                 /* messages posted to other threads' heaps */
   uint64_t remote_blocks;                /* blocks of those that arrived */
   hak_tier_stats_t tier[HAK_TIER_COUNT]; /* by HAK_TIER_* */
+  uint64_t program_heaps;                /* of hak_heap_new, not destroyed */
+  uint64_t program_heap_bytes;           /* of their live blocks, by hak_usable_size */
 } hak_stats_t;
 
 /* Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows.

@@ -107,6 +107,10 @@ pub struct hak_stats_t {
     pub remote_blocks: u64,
     /// Counters of each tier, by `HAK_TIER_*`.
     pub tier: [hak_tier_stats_t; HAK_TIER_COUNT as usize],
+    /// Heaps of [`hak_heap_new`] that were not destroyed.
+    pub program_heaps: u64,
+    /// Live blocks of those, in bytes by [`hak_usable_size`].
+    pub program_heap_bytes: u64,
 }
 
 /// A heap of a program's own: see [`hak_heap_new`]. Only pointers to it exist.
