@@ -29,6 +29,9 @@
 #include "tier/pool.c"
 #include "tier/tiny.c"
 
+#include "heap/arena.c"
+#include "heap/arena_area.c"
+#include "heap/arena_table.c"
 #include "heap/fork.c"
 #include "heap/idle.c"
 #include "heap/theap.c"
@@ -38,6 +41,7 @@
 #include "api/alloc.c"
 #include "api/block.c"
 #include "api/free.c"
+#include "api/heap.c"
 #include "api/info.c"
 #include "api/realloc.c"
 
