@@ -28,6 +28,7 @@
 #include "tier/pool.c"
 #include "tier/tiny.c"
 
+#include "heap/background.c"
 #include "heap/fork.c"
 #include "heap/theap.c"
 

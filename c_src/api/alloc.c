@@ -18,6 +18,7 @@
 #include "core/segment.h"
 #include "core/stats.h"
 #include "hakmem.h"
+#include "heap/background.h"
 #include "heap/theap.h"
 #include "tier/ace.h"
 #include "tier/mid.h"
@@ -77,10 +78,11 @@ __attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site
   unsigned first = alloc_first_tier(size);
   uintptr_t slot = 0;
   if (HAK_LIKELY(heap != NULL)) { /* without a heap only the last tier can serve */
-    hak_theap_tick(heap);
+    hak_theap_tick_alloc(heap);
     slot = alloc_walk(heap, first, size);
   }
   if (HAK_UNLIKELY(borrowed != NULL)) hak_theap_return(borrowed);
+  hak_background_tick_mt();
   if (HAK_LIKELY(slot != 0)) return slot;
   /* A block that stands in for one of another tier has the size of that one's class: what is done later by size alone,
    * a sized free or a resize in place, counts on it. */

@@ -73,6 +73,11 @@
 /* At most so many madvise calls on one slow path. */
 #define HAK_PURGE_CALLS 4u
 
+/* While more than so many free slices are dirty, threads are lean: their bins stay closed for so many allocations in a
+ * quarter of the purge delay, so that a little activity is enough to bring them by (heap/theap.c). */
+#define HAK_LEAN_SLICES 16
+#define HAK_LEAN_CALLS 4096u
+
 _Static_assert(HAK_SLICES == 64, "a segment's slices are one 64-bit mask");
 _Static_assert(HAK_TINY_MAX < HAK_MID_MAX && HAK_MID_MAX < HAK_POOL_MAX && HAK_POOL_MAX < HAK_ACE_MAX, "tiers ascend");
 _Static_assert(HAK_MID_MAX <= HAK_SLICE_BYTES / 8, "a slab of one slice holds eight blocks at least");

@@ -6,6 +6,7 @@
 #include "core/guard.h"
 #include "core/registry.h"
 #include "core/segment.h"
+#include "heap/background.h"
 #include "heap/theap.h"
 #include "os/os.h"
 #include "tier/mmap.h"
@@ -38,6 +39,7 @@ static void fork_parent(void) {
 static void fork_child(void) {
   hak_locks_end_mine();
   hak_os_reset();
+  hak_background_init();
   hak_lock_reset(&hak_mmap_lock);
   hak_lock_reset(&hak_segment_lock);
   uint32_t count = hak_registry_count_mt();

@@ -13,11 +13,13 @@
 #include "core/slab.h"
 #include "core/span.h"
 #include "core/stats.h"
+#include "heap/background.h"
 #include "heap/fork.h"
 #include "os/os.h"
 #include "tier/mmap.h"
 
 #define HEAP_TICK_CALLS 64u
+#define HEAP_LOOK_CALLS 16u /* divides it */
 
 /* Used: by assembler code, of which link-time optimisation does not know. */
 __attribute__((used)) _Thread_local hak_tls_t hak_tls;
@@ -30,6 +32,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
   bool first = !hak_load_relaxed(&heap_xprocess_started);
   if (first) {
     hak_options_init();
+    hak_background_init();
     /* Where huge pages are always on, one entry would make 2 MiB of the map resident. */
     hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));
     hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_theap_start */
@@ -130,27 +133,52 @@ hak_theap_t *hak_theap_borrow(void) { return hak_tls.exited ? heap_adopt_or_crea
 
 void hak_theap_return(hak_theap_t *heap) { heap_detach(heap); }
 
-/* Gives what is in bins that were not used for a while back to the slabs, some of which it may be all that is in use. */
-static void heap_flush_idle_bins(hak_theap_t *heap) {
+/* Gives what is in bins that were not used for a while back to the slabs, some of which it may be all that is in use.
+ *
+ * And while memory waits to go back, what is in all bins, which then stay closed for some allocations: a program with so
+ * little to do that its bins could serve it for ever comes by here all the same, in its 64th allocation. That is bounded,
+ * so a busy program does not notice it: it takes 4096 slow paths more in a quarter of the delay. */
+static void heap_tidy_bins(hak_theap_t *heap) {
   uint64_t now = hak_os_now_ms();
-  if ((int64_t)(now - heap->ticked_ms) < hak_options.purge_delay_ms / 4) return;
-  heap->ticked_ms = now;
+  int64_t rest_ms = hak_options.purge_delay_ms / 4;
+  bool tidies = (int64_t)(now - heap->ticked_ms) >= rest_ms;
+  bool lean = (int64_t)(now - heap->lean_ms) >= rest_ms && (hak_purge_waits_mt() || hak_mmap_waits_mt());
+  if (!tidies && !lean) return;
+  if (tidies) heap->ticked_ms = now;
+  if (lean) {
+    heap->lean_ms = now;
+    heap->lean_calls = HAK_LEAN_CALLS;
+  }
   hak_block_t *others = NULL;
   hak_guard_enter(heap);
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
     const hak_bin_t *bin = &heap->tls->bin[c];
-    if (bin->room == heap->room_then[c] && bin->head != NULL) others = hak_slab_flush_bin(heap, c, others);
+    bool idle = tidies && bin->room == heap->room_then[c];
+    if ((idle || lean) && bin->head != NULL) others = hak_slab_flush_bin(heap, c, others);
     heap->room_then[c] = bin->room;
   }
   hak_guard_leave(heap);
   hak_remote_free_chain(heap, others);
 }
 
-void hak_theap_tick(hak_theap_t *heap) {
-  if (HAK_LIKELY(++heap->slow_calls % HEAP_TICK_CALLS != 0)) return;
-  heap_flush_idle_bins(heap);
+void hak_theap_tick_now(hak_theap_t *heap) {
+  heap_tidy_bins(heap);
   hak_remote_post_all(heap);
   hak_purge_old_mt();
+  hak_mmap_old_mt();
+}
+
+void hak_theap_tick(hak_theap_t *heap) {
+  if (HAK_UNLIKELY(++heap->slow_calls % HEAP_TICK_CALLS == 0)) hak_theap_tick_now(heap);
+}
+
+void hak_theap_tick_alloc(hak_theap_t *heap) {
+  if (HAK_LIKELY(++heap->slow_calls % HEAP_LOOK_CALLS != 0)) return;
+  if (heap->slow_calls % HEAP_TICK_CALLS == 0) {
+    hak_theap_tick_now(heap);
+  } else if (hak_purge_waits_mt() || hak_mmap_waits_mt()) {
+    heap_tidy_bins(heap); /* so that who comes by seldom comes by more often */
+  }
 }
 
 void hak_theap_free_strays(void **strays, uint32_t count) {
