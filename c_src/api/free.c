@@ -37,6 +37,7 @@ HAK_SLOW_STATIC void free_overflow_wait(hak_theap_t *heap, hak_block_t *block) {
 HAK_SLOW_STATIC void free_overflow_turned(hak_theap_t *heap, hak_slab_t *slab) {
   hak_slab_turned(heap, slab);
   hak_guard_leave(heap);
+  hak_theap_tick(heap);
 }
 
 static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag, const char *function);
@@ -91,6 +92,7 @@ static void free_to_magazine(void *p, unsigned class_number) {
                                               : hak_ace_free(heap, p, class_number, strays);
   }
   if (HAK_UNLIKELY(strayed != 0)) hak_theap_free_strays(strays, strayed);
+  if (HAK_LIKELY(heap != NULL)) hak_theap_tick(heap);
 }
 
 /* Whether the thread's own magazine holds the block: a double free after the program wrote over the block's key. */
@@ -113,6 +115,8 @@ static __attribute__((noinline)) void free_other(void *p, const char *function) 
     hak_arena_free_mt(info.heap, p, 0, function);
   } else if (info.tier == HAK_TIER_MMAP) {
     if (!hak_mmap_free_mt(p)) hak_fatal(function, HAK_BAD_DOUBLE_FREE, p); /* another thread frees it this moment */
+    hak_theap_t *heap = hak_tls.heap;
+    if (heap != NULL) hak_theap_tick_now(heap);
   } else if (hak_tag_is_slab(tag)) {
     free_to_heap(p, tag);
   } else {

@@ -12,6 +12,13 @@ static _Atomic int64_t purge_xregret;   /* slices by which the bound is raised: 
 static _Atomic int64_t purge_xpeak;     /* but by no more than were lately in use */
 static _Atomic uint64_t purge_xlook_ms; /* when hak_purge_old_mt looks at the segments again */
 
+_Atomic uint32_t hak_purge_xsleeper;
+
+void hak_purge_wake_mt(void) {
+  uint32_t asleep = HAK_SLEEPER_ASLEEP;
+  if (hak_cas_seq(&hak_purge_xsleeper, &asleep, HAK_SLEEPER_AWAKE)) hak_os_wake(&hak_purge_xsleeper);
+}
+
 _Atomic(uint64_t) *hak_purge_bytes(void) { return &purge_xbytes; }
 
 /* Purges free dirty slices of one segment with at most *calls calls, which it counts down; `early` if only the bound asks
@@ -74,6 +81,8 @@ void hak_purge_bound_mt(void) {
   }
   hak_store_relaxed(&purge_xhand, hand);
 }
+
+bool hak_purge_waits_mt(void) { return hak_load_relaxed(hak_segment_dirty_slices()) > HAK_LEAN_SLICES; }
 
 void hak_purge_old_mt(void) {
   if (hak_load_relaxed(hak_segment_dirty_slices()) <= 0 && hak_load_relaxed(&purge_xregret) == 0) return;

@@ -146,8 +146,9 @@ void hak_segment_give_mt(void *base, unsigned slices) {
   (void)hak_or_relaxed(&segment->xdirty, run);
   hak_store_relaxed(&segment->xfreed_ms, hak_os_now_ms());
   (void)hak_sub_relaxed(&segment_slices.xactive, (int64_t)slices);
-  (void)hak_add_relaxed(&segment_slices.xdirty, (int64_t)slices);
+  (void)atomic_fetch_add_explicit(&segment_slices.xdirty, (int64_t)slices, memory_order_seq_cst);
   hak_segment_return_mt(segment, run);
+  hak_purge_dirtied_mt(); /* seq_cst after the count, which the sleeper looks at last */
 }
 
 void hak_segment_return_mt(hak_segment_t *segment, uint64_t run) {

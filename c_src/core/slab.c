@@ -160,6 +160,31 @@ static hak_block_t *slab_refill(hak_theap_t *heap, unsigned class_number, hak_bi
   return slab == NULL ? NULL : slab_carve(heap, slab, bin);
 }
 
+/* Takes one block and leaves the bin closed: what is cut beyond it goes to the slab's list. */
+HAK_SLOW_STATIC hak_block_t *slab_take_one(hak_theap_t *heap, unsigned class_number, hak_bin_t *bin) {
+  hak_slab_t *slab = heap->slabs[class_number];
+  if (slab == NULL || slab->free == NULL) {
+    hak_remote_drain(heap, NULL, HAK_DRAIN_BLOCKS);
+    slab = heap->slabs[class_number];
+  }
+  if (slab == NULL || slab->free == NULL) {
+    if (slab == NULL) slab = slab_new(heap, class_number);
+    if (slab == NULL) return NULL;
+    hak_block_t *block = slab_carve(heap, slab, bin);
+    (void)hak_slab_flush_bin(heap, class_number, NULL); /* none are of other heaps */
+    return block;
+  }
+  hak_block_t *block = slab->free;
+  slab->free = block->next;
+  hak_stats_returned(heap, slab_tier(class_number), 1);
+  hak_stats_served(heap, slab_tier(class_number), 1);
+  if (--slab->free_blocks == 0) {
+    slab_unlist(heap, slab);
+    if (slab->carved < hak_slab_classes[class_number].capacity) slab_list(heap, slab, false);
+  }
+  return block;
+}
+
 hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
   hak_block_t *block;
@@ -167,7 +192,12 @@ hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number) {
     block = slab_pop(bin);
   } else {
     hak_guard_enter(heap);
-    block = slab_refill(heap, class_number, bin);
+    if (HAK_LIKELY(heap->lean_calls == 0)) {
+      block = slab_refill(heap, class_number, bin);
+    } else {
+      heap->lean_calls--;
+      block = slab_take_one(heap, class_number, bin);
+    }
     hak_guard_leave(heap);
     if (block == NULL) return NULL;
     hak_stats_refilled(heap, slab_tier(class_number));

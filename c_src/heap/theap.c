@@ -16,12 +16,14 @@
 #include "core/span.h"
 #include "core/stats.h"
 #include "heap/arena.h"
+#include "heap/background.h"
 #include "heap/fork.h"
 #include "heap/idle.h"
 #include "os/os.h"
 #include "tier/mmap.h"
 
 #define HEAP_TICK_CALLS 64u
+#define HEAP_LOOK_CALLS 16u /* divides it */
 
 /* Used: by assembler code, of which link-time optimisation does not know. */
 __attribute__((used)) _Thread_local hak_tls_t hak_tls;
@@ -35,6 +37,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
   if (first) {
     hak_options_init();
     hak_adapt_init();
+    hak_background_init();
     /* Where huge pages are always on, one entry would make 2 MiB of the map resident. */
     hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));
     hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_theap_start */
@@ -127,11 +130,24 @@ hak_theap_t *hak_theap_borrow(void) { return hak_tls.exited ? heap_adopt_or_crea
 
 void hak_theap_return(hak_theap_t *heap) { heap_detach(heap); }
 
-void hak_theap_tick(hak_theap_t *heap) {
-  if (HAK_LIKELY(++heap->slow_calls % HEAP_TICK_CALLS != 0)) return;
+void hak_theap_tick_now(hak_theap_t *heap) {
   hak_idle_flush(heap);
   hak_remote_post_all(heap);
   hak_purge_old_mt();
+  hak_mmap_old_mt();
+}
+
+void hak_theap_tick(hak_theap_t *heap) {
+  if (HAK_UNLIKELY(++heap->slow_calls % HEAP_TICK_CALLS == 0)) hak_theap_tick_now(heap);
+}
+
+void hak_theap_tick_alloc(hak_theap_t *heap) {
+  if (HAK_LIKELY(++heap->slow_calls % HEAP_LOOK_CALLS != 0)) return;
+  if (heap->slow_calls % HEAP_TICK_CALLS == 0) {
+    hak_theap_tick_now(heap);
+  } else if (hak_purge_waits_mt() || hak_mmap_waits_mt()) {
+    hak_idle_flush(heap); /* so that who comes by seldom comes by more often */
+  }
 }
 
 void hak_theap_free_strays(void **strays, uint32_t count) {

@@ -79,8 +79,12 @@ HAK_FAST hak_theap_t *hak_theap_get(void) {
   return HAK_LIKELY(heap != NULL) ? heap : hak_theap_start();
 }
 
-/* What happens now and then in slow paths: rings are posted, old memory is purged. */
+/* What happens now and then in slow paths: idle bins are given back, rings are posted, old memory is purged. Outside of the
+ * guard. `tick` in every 64th of its calls, `tick_now` in each; `tick_alloc`, for allocations, looks more often whether
+ * memory waits to go back. */
 HAK_HIDDEN void hak_theap_tick(hak_theap_t *heap);
+HAK_SLOW void hak_theap_tick_now(hak_theap_t *heap);
+HAK_HIDDEN void hak_theap_tick_alloc(hak_theap_t *heap);
 
 /* Gives everything the calling thread caches back to slabs and spans, and takes in what others freed. */
 HAK_HIDDEN void hak_theap_flush(hak_theap_t *heap);

@@ -46,6 +46,12 @@ HAK_HIDDEN const char *hak_os_env(const char *name);
  * system has no room for it. */
 HAK_HIDDEN bool hak_os_at_thread_exit(void (*on_exit)(void *), void *argument);
 
+/* The library's one thread of its own: whether one may be made yet (the C library is ready), and make it. `run` is called on
+ * it, with all signals blocked; before the library is unloaded, `stop` is called, after which `run` must return soon, for
+ * that is waited for. The caller holds nothing: this allocates. False when the system refuses. Keep errno. */
+HAK_HIDDEN bool hak_os_may_make_thread(void);
+HAK_HIDDEN bool hak_os_make_thread(void (*run)(void), void (*stop)(void));
+
 /* A lock for slow paths; zero is unlocked. At most one is held at a time (see docs/concurrency.md). */
 typedef struct hak_lock {
   _Atomic uint32_t xstate; /* 0 free, 1 held, 2 held and somebody may be waiting */
@@ -69,6 +75,7 @@ HAK_FAST void hak_unlock(hak_lock_t *lock);
 
 /* Sleeps while *word == value, or not at all; the caller looks again. Wakes one sleeper. Keep errno. */
 HAK_HIDDEN void hak_os_wait(_Atomic uint32_t *word, uint32_t value);
+HAK_HIDDEN void hak_os_wait_ms(_Atomic uint32_t *word, uint32_t value, uint64_t ms); /* no longer than this */
 HAK_HIDDEN void hak_os_wake(_Atomic uint32_t *word);
 
 HAK_FAST void hak_unlock(hak_lock_t *lock) {
@@ -99,7 +106,7 @@ HAK_HIDDEN void hak_os_reset(void);
 HAK_HIDDEN void hak_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
 /* Tests only (HAK_TESTING): from now on let `after` calls of map, remap and purge succeed and fail the `count` calls
- * that follow with ENOMEM. */
+ * that follow with ENOMEM; and of make_thread. */
 HAK_HIDDEN void hak_os_fail_calls(unsigned after, unsigned count);
 
 #endif

@@ -184,6 +184,7 @@ bool hak_mmap_free_mt(void *p) {
   hak_unlock(&hak_mmap_lock);
   mmap_unmap(too_many);
   if (found) mmap_trim(false, MMAP_EVICT_MAX);
+  if (found) hak_purge_dirtied_mt();
   return found;
 }
 
@@ -235,6 +236,7 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   }
   hak_unlock(&hak_mmap_lock);
   mmap_unmap(too_many);
+  if (bytes < old_bytes) hak_purge_dirtied_mt();
   if (bytes <= old_bytes) return p;
 
   char *moved = hak_os_remap(p, old_bytes, bytes);
@@ -260,6 +262,17 @@ const char *hak_mmap_explain_mt(const void *p) {
 }
 
 bool hak_mmap_collect_mt(bool force) { return mmap_trim(force, UINT_MAX); }
+
+bool hak_mmap_waits_mt(void) { return hak_load_relaxed(hak_mmap_cache_extents()) != 0; }
+
+static _Atomic uint64_t mmap_xlook_ms; /* when hak_mmap_old_mt looks again */
+
+void hak_mmap_old_mt(void) {
+  if (!hak_mmap_waits_mt()) return;
+  uint64_t now = hak_os_now_ms(), look = hak_load_relaxed(&mmap_xlook_ms);
+  if (now < look || !hak_cas_relaxed(&mmap_xlook_ms, &look, now + (uint64_t)hak_options.purge_delay_ms / 4)) return;
+  if (mmap_trim(false, MMAP_EVICT_MAX)) hak_store_relaxed(&mmap_xlook_ms, now); /* there may be more */
+}
 
 void hak_mmap_stats_mt(uint64_t *live_bytes, uint64_t *cached_bytes, uint64_t *served, uint64_t *returned) {
   hak_lock(&hak_mmap_lock);

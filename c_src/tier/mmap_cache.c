@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/check.h"
 
@@ -11,6 +12,9 @@
 static hak_extent_t cache[CACHE_EXTENTS];
 static unsigned cache_count;
 static size_t cache_bytes;
+static _Atomic uint32_t cache_xcount; /* cache_count, for who has not the lock */
+
+_Atomic(uint32_t) *hak_mmap_cache_extents(void) { return &cache_xcount; }
 
 size_t hak_mmap_cache_bytes_locked(void) { return cache_bytes; }
 
@@ -31,13 +35,13 @@ static unsigned cache_above(const char *p) {
 static void cache_insert(unsigned at, hak_extent_t extent) {
   memmove(&cache[at + 1], &cache[at], (cache_count - at) * sizeof(cache[0]));
   cache[at] = extent;
-  cache_count++;
+  hak_store_seq(&cache_xcount, ++cache_count); /* before hak_purge_dirtied_mt */
   cache_bytes += extent.bytes;
 }
 
 static hak_extent_t cache_remove(unsigned at) {
   hak_extent_t extent = cache[at];
-  cache_count--;
+  hak_store_relaxed(&cache_xcount, --cache_count);
   cache_bytes -= extent.bytes;
   memmove(&cache[at], &cache[at + 1], (cache_count - at) * sizeof(cache[0]));
   return extent;

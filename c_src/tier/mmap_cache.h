@@ -3,6 +3,8 @@
 #ifndef HAK_TIER_MMAP_CACHE_H
 #define HAK_TIER_MMAP_CACHE_H
 
+#include <stdatomic.h>
+
 #include "base/attr.h"
 
 typedef struct hak_extent {
@@ -25,5 +27,8 @@ HAK_HIDDEN hak_extent_t hak_mmap_cache_evict_locked(size_t bytes_max, uint64_t f
 HAK_HIDDEN bool hak_mmap_cache_has_locked(const void *p);
 
 HAK_HIDDEN size_t hak_mmap_cache_bytes_locked(void);
+
+/* The number of extents; readable without the lock. */
+HAK_HIDDEN _Atomic(uint32_t) *hak_mmap_cache_extents(void);
 
 #endif
