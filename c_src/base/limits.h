@@ -81,8 +81,12 @@
 /* The largest alignment that can be asked for. Up to a slice the tiers below mmap can serve it. */
 #define HAK_ALIGN_MAX ((size_t)1 << 30)
 
-/* At most so many madvise calls on one slow path. */
+/* What one slow path gives back at most: so many madvise calls, for so many slices (beyond those that it has just given
+ * free; of old memory 4 MiB: 0.2 to 0.4 ms), found among so many segments. */
 #define HAK_PURGE_CALLS 4u
+#define HAK_PURGE_SLICES 16u
+#define HAK_PURGE_OLD_SLICES 64u
+#define HAK_PURGE_SEGMENTS 1024u
 
 /* While more than so many free slices are dirty, threads are lean: their bins stay closed for so many allocations in a
  * quarter of the purge delay, so that a little activity is enough to bring them by (heap/theap.c). */

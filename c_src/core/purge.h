@@ -11,11 +11,13 @@
  * and sinks again with time. _mt */
 HAK_HIDDEN void hak_purge_regret_mt(unsigned slices);
 
-/* Keeps the bound: called after slices were given back. At most HAK_PURGE_CALLS madvise calls. Keeps errno. _mt */
-HAK_HIDDEN void hak_purge_bound_mt(void);
+/* Keeps the bound: called after `given` slices were given back. At most HAK_PURGE_CALLS madvise calls for at most
+ * given + HAK_PURGE_SLICES slices, and a look at HAK_PURGE_SEGMENTS segments. Keeps errno. _mt */
+HAK_HIDDEN void hak_purge_bound_mt(unsigned given);
 
-/* Gives back what has been free for the delay; looks at the clock, and only once per delay at the segments. At most
- * HAK_PURGE_CALLS madvise calls. Called now and then from slow paths. Keeps errno. _mt */
+/* Gives back what has been free for the delay; looks at the clock, and only four times per delay at the segments. At most
+ * HAK_PURGE_CALLS madvise calls for HAK_PURGE_OLD_SLICES slices, and a look at HAK_PURGE_SEGMENTS segments; what is left
+ * is for the next call. Called now and then from slow paths. Keeps errno. _mt */
 HAK_HIDDEN void hak_purge_old_mt(void);
 
 /* Whether so much is free and resident that it is worth to have threads come by more often than they would. _mt */

@@ -58,7 +58,7 @@ static hak_slab_t *slab_new(hak_theap_t *heap, unsigned class_number) {
 
 static void slab_release(hak_slab_t *slab) {
   hak_segment_give_mt(slab->base, 1);
-  hak_purge_bound_mt();
+  hak_purge_bound_mt(1);
 }
 
 static unsigned slab_tier(unsigned class_number) { return class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID; }

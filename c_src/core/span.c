@@ -36,7 +36,7 @@ static void span_give(hak_cell_t *cell, uint64_t blocks) {
   }
   (void)hak_and_relaxed(&segment->xspans, ~((uint64_t)1 << hak_slice_of(base)));
   hak_segment_give_mt(base, info->slices);
-  hak_purge_bound_mt();
+  hak_purge_bound_mt(info->slices);
 }
 
 /* Takes up to `wanted` blocks out of a cell's bitmap, if it is (still) a span of the class. */

@@ -360,7 +360,7 @@ static void *taker(void *argument) {
       runs[at] = runs[--count];
     }
     if (step % 97 == 0) {
-      hak_purge_bound_mt();
+      hak_purge_bound_mt(4);
     }
   }
   return NULL;
