@@ -36,9 +36,13 @@ hak_segment_t *hak_segment_at_mt(uint32_t index) { return hak_load_relaxed(&segm
 
 /* Sets the hints of all run lengths that the mask contains. */
 static void segment_hint_runs(const hak_segment_t *segment, uint64_t mask) {
-  for (unsigned r = 0; r < HAK_HINT_RUNS && mask != 0; r++) { /* mask: where runs of 2^r slices begin */
+  unsigned slices = 1; /* mask: where runs of so many begin */
+  for (unsigned r = 0; r < HAK_HINT_RUNS; r++) {
+    unsigned more = hak_hint_run_slices(r) - slices; /* no more than they are already */
+    mask &= mask >> more;
+    if (mask == 0) return;
     hak_hint_set(hak_hint_of_run(r), segment->index);
-    mask &= mask >> (1u << r);
+    slices += more;
   }
 }
 
@@ -103,8 +107,8 @@ static bool segment_grow_locked(void) {
 
 /* Searches all segments that may have such a run. */
 static void *segment_search(unsigned slices, bool *zeroed) {
-  unsigned kind = hak_hint_of_run(hak_highest_bit(slices)); /* the longest hinted run that is not longer */
-  bool exact = hak_is_pow2(slices);
+  unsigned run = hak_hint_run_within(slices), kind = hak_hint_of_run(run);
+  bool exact = hak_hint_run_slices(run) == slices; /* always, but in tests */
   uint32_t end = hak_segment_count_mt();
   for (uint32_t i = 0; (i = hak_hint_next(kind, i, end)) < end; i++) {
     hak_segment_t *segment = hak_segment_at_mt(i);
