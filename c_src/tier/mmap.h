@@ -41,7 +41,7 @@ HAK_SLOW const char *hak_mmap_explain_mt(const void *p);
 /* Unmaps the cached mappings: all, or those older than the purge delay. Returns whether there were any. Keeps errno. */
 HAK_HIDDEN bool hak_mmap_collect_mt(bool force);
 
-/* Unmaps some of what is older than the purge delay: 4 mappings at most. Looks once in a quarter of the delay. Called now
+/* Unmaps some of what is older than the purge delay, or above the bound: 4 mappings and 4 MiB at most. Looks once in a quarter of the delay. Called now
  * and then from slow paths. Keeps errno. _mt */
 HAK_HIDDEN void hak_mmap_old_mt(void);
 

@@ -5,6 +5,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/check.h"
+#include "os/os.h"
 
 #define CACHE_EXTENTS 256u
 
@@ -82,15 +83,22 @@ hak_extent_t hak_mmap_cache_put_locked(void *base, size_t bytes, uint64_t now_ms
   return (hak_extent_t){0};
 }
 
-hak_extent_t hak_mmap_cache_evict_locked(size_t bytes_max, uint64_t freed_before_ms) {
+hak_extent_t hak_mmap_cache_evict_locked(size_t bytes_max, uint64_t freed_before_ms, size_t most) {
   unsigned oldest = 0;
   for (unsigned i = 1; i < cache_count; i++) {
     if (cache[i].freed_ms < cache[oldest].freed_ms) oldest = i;
   }
-  if (cache_count == 0 || (cache_bytes <= bytes_max && cache[oldest].freed_ms > freed_before_ms)) {
-    return (hak_extent_t){0};
+  if (cache_count == 0) return (hak_extent_t){0};
+  hak_extent_t *extent = &cache[oldest];
+  if (extent->freed_ms > freed_before_ms) { /* not old: only what is too much */
+    if (cache_bytes <= bytes_max) return (hak_extent_t){0};
+    size_t excess = hak_align_up(cache_bytes - bytes_max, hak_os_page_bytes());
+    if (most > excess) most = excess;
   }
-  return cache_remove(oldest);
+  if (extent->bytes <= most) return cache_remove(oldest);
+  extent->bytes -= most;
+  cache_bytes -= most;
+  return (hak_extent_t){extent->base + extent->bytes, most, extent->freed_ms};
 }
 
 bool hak_mmap_cache_has_locked(const void *p) {
