@@ -113,9 +113,6 @@ fn speeds(out: &mut String, comparison: &Comparison, names: &[String], figures: 
     for (name, figures) in names.iter().zip(figures) {
         let mops = |c: usize| figures[c].as_ref().map(|f| f.0);
         let best = fixed.iter().filter_map(|&c| mops(c)).fold(f64::NAN, f64::max);
-        if fixed.is_empty() && figures.iter().flatten().all(|f| f.0 == 0.0) {
-            continue;
-        }
         let scale = if fixed.is_empty() { 1.0 } else { best };
         let values = (0..figures.len()).map(|c| mops(c).map(|mops| mops / scale));
         lines.push((name.clone(), values.collect()));
