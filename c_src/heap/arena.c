@@ -40,6 +40,11 @@ HAK_SLOW_STATIC uintptr_t arena_refuse(hak_heap_t *heap, size_t size, const char
 
 /* ---- Allocation ---- */
 
+HAK_SLOW_STATIC _Noreturn void arena_overwritten(hak_heap_t *heap, const hak_block_t *block) {
+  hak_unlock(&heap->lock); /* what the program does at its end may want it */
+  hak_fatal("hak_heap_malloc", HAK_BAD_OVERWRITTEN, block);
+}
+
 /* A slot of the first area of the class; 0 when it can serve no more. The caller has looked at the limit. */
 HAK_FAST uintptr_t arena_pop(hak_heap_t *heap, unsigned bin, size_t bytes, size_t credit) {
   hak_area_t *area = heap->area[bin];
@@ -47,7 +52,7 @@ HAK_FAST uintptr_t arena_pop(hak_heap_t *heap, unsigned bin, size_t bytes, size_
   hak_block_t *block = area->free;
   uintptr_t zero = 0;
   if (block != NULL) {
-    if (HAK_UNLIKELY(block->key != hak_freed_key(block))) hak_fatal("hak_heap_malloc", HAK_BAD_OVERWRITTEN, block);
+    if (HAK_UNLIKELY(block->key != hak_freed_key(block))) arena_overwritten(heap, block);
     area->free = block->next;
   } else {
     uint32_t frontier = area->frontier;
@@ -334,8 +339,19 @@ void *hak_arena_resize_mt(hak_heap_t *heap, void *p, size_t old_bytes, size_t si
 
 /* ---- All at once ---- */
 
+/* What this thread freed with a size, against the rules, must not be handed out when it is gone. (Other threads' magazines
+ * are theirs.) */
+static void arena_forget(const hak_heap_t *heap) {
+  hak_theap_t *theap = hak_tls.heap;
+  if (theap == NULL) return;
+  for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
+    if (heap->area[HAK_SLAB_CLASSES + c] != NULL) hak_theap_forget_arena(theap, heap->id, c);
+  }
+}
+
 static void arena_empty(hak_heap_t *heap, unsigned kept, bool destroy, const char *function) {
   hak_lock(&heap->lock);
+  if (heap->blocks != 0) arena_forget(heap);
   bool alive = heap->alive, has_mappings = heap->mapped_bytes != 0;
   bool given = alive && hak_area_clear_locked(heap, kept, false);
   heap->room = destroy ? INT64_MIN : heap->limit;

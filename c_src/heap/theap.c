@@ -173,6 +173,16 @@ void hak_theap_free_strays(void **strays, uint32_t count) {
   }
 }
 
+void hak_theap_forget_arena(hak_theap_t *heap, uint32_t arena_id, unsigned class_number) {
+  hak_magazine_t *magazine = &heap->tls->pool[class_number];
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < magazine->count; i++) {
+    hak_tag_t tag = hak_tagmap_get_mt((void *)(magazine->slots[i] & ~HAK_SLOT_ZERO));
+    if (!hak_tag_is_area(tag) || hak_tag_arena_id(tag) != arena_id) magazine->slots[kept++] = magazine->slots[i];
+  }
+  magazine->count = kept;
+}
+
 static void heap_flush_magazine(hak_theap_t *heap, unsigned tier, hak_magazine_t *magazine) {
   void *strays[HAK_POOL_MAGAZINE_BLOCKS];
   hak_stats_returned(heap, tier, magazine->count);
