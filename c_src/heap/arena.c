@@ -136,7 +136,8 @@ void *hak_arena_malloc_mt(hak_heap_t *heap, size_t size) {
 
 /* ---- Release ---- */
 
-/* Where an address is in an area of whose slices one has that view, and whether a block of its class may begin there. */
+/* Where an address is in an area of whose slices one has that view, and whether a block of its class may begin there.
+ * */
 typedef struct arena_place {
   hak_area_t *area;
   size_t bytes;
@@ -229,8 +230,8 @@ static __attribute__((noinline)) void arena_put_slow(hak_heap_t *heap, void *p, 
   arena_put_locked(heap, p, view, 0, function);
 }
 
-/* The same for the slabs' classes, if all is well. That the slice still has the view does not take a second look here: it
- * has while the program has the block, and an area that was given back has no frontier. */
+/* The same for the slabs' classes, if all is well. That the slice still has the view does not take a second look here:
+ * it has while the program has the block, and an area that was given back has no frontier. */
 HAK_FAST void arena_put(hak_heap_t *heap, void *p, uint64_t view, const char *function) {
   if (HAK_UNLIKELY(!hak_lock_try(&heap->lock))) {
     arena_put_slow(heap, p, view, function);
@@ -339,8 +340,8 @@ void *hak_arena_resize_mt(hak_heap_t *heap, void *p, size_t old_bytes, size_t si
 
 /* ---- All at once ---- */
 
-/* What this thread freed with a size, against the rules, must not be handed out when it is gone. (Other threads' magazines
- * are theirs.) */
+/* What this thread freed with a size, against the rules, must not be handed out when it is gone. (Other threads'
+ * magazines are theirs.) */
 static void arena_forget(const hak_heap_t *heap) {
   hak_theap_t *theap = hak_tls.heap;
   if (theap == NULL) return;
