@@ -165,11 +165,10 @@ static void free_ace(void *p, hak_tag_t tag, const char *function) {
 /* What is in no slab, nor in a span of pool. */
 static __attribute__((noinline)) void free_ownerless(void *p, const char *function) {
   uint64_t view = hak_tagmap_view(p);
-  if (HAK_UNLIKELY((uintptr_t)p >> 48 != 0)) { /* its upper bits have changed some of the view's */
-    free_other(p, function);
-  } else if ((view ^ HAK_VIEW_ACE) <= UINT16_MAX) {
+  bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have changed some of the view's */
+  if (is_address && (view ^ HAK_VIEW_ACE) <= UINT16_MAX) {
     free_ace(p, HAK_TAG_ACE | (view & UINT16_MAX), function);
-  } else if (hak_view_is_area(view)) {
+  } else if (is_address && hak_view_is_area(view)) {
     hak_arena_free_view_mt(p, view, function);
   } else {
     free_other(p, function);

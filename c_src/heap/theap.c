@@ -169,6 +169,16 @@ void hak_theap_free_strays(void **strays, uint32_t count) {
   }
 }
 
+void hak_theap_forget_arena(hak_theap_t *heap, uint32_t arena_id, unsigned class_number) {
+  hak_magazine_t *magazine = hak_magazine_of(heap, class_number);
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < magazine->count; i++) {
+    hak_tag_t tag = hak_tagmap_get_mt((void *)(magazine->slots[i] & ~HAK_SLOT_ZERO));
+    if (!hak_tag_is_area(tag) || hak_tag_arena_id(tag) != arena_id) magazine->slots[kept++] = magazine->slots[i];
+  }
+  magazine->count = kept;
+}
+
 void hak_theap_spill(hak_theap_t *heap, unsigned class_number, uint32_t blocks) {
   void *strays[HAK_POOL_MAGAZINE_BLOCKS_MAX];
   unsigned tier = class_number < HAK_POOL_CLASSES ? HAK_AT_POOL : HAK_AT_ACE;

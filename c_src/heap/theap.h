@@ -98,6 +98,10 @@ HAK_HIDDEN void hak_theap_flush_magazine(hak_theap_t *heap, unsigned class_numbe
 /* Frees what a spill found not to be in a span (core/span.h): blocks of the mmap tier or of arenas, or the process ends. */
 HAK_SLOW void hak_theap_free_strays(void **strays, uint32_t count);
 
+/* Takes blocks of an arena out of the calling thread's magazine of a pool class, into which only a sized free that the
+ * rules forbid can have put them. */
+HAK_HIDDEN void hak_theap_forget_arena(hak_theap_t *heap, uint32_t arena_id, unsigned class_number);
+
 /* Takes in what was freed to the heaps of other threads, where they are not at it themselves, and releases their empty
  * slabs. _mt */
 HAK_HIDDEN void hak_theap_collect_others_mt(void);
