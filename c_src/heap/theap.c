@@ -157,7 +157,7 @@ static void heap_tidy_bins(hak_theap_t *heap) {
     if ((idle || lean) && bin->head != NULL) others = hak_slab_flush_bin(heap, c, others);
     heap->room_then[c] = bin->room;
   }
-  hak_guard_leave(heap);
+  hak_slab_leave(heap);
   hak_remote_free_chain(heap, others);
 }
 
@@ -200,7 +200,7 @@ void hak_theap_flush(hak_theap_t *heap) {
   hak_remote_drain(heap, NULL, UINT32_MAX);
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) others = hak_slab_flush_bin(heap, c, others);
   hak_slab_release_spare(heap);
-  hak_guard_leave(heap);
+  hak_slab_leave(heap);
   hak_remote_free_chain(heap, others);
   hak_remote_post_all(heap);
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_POOL, &heap->tls->pool[c]);
@@ -214,6 +214,6 @@ void hak_theap_collect_others_mt(void) {
     if (heap == hak_tls.heap || !hak_guard_claim_mt(heap)) continue;
     hak_remote_drain(heap, NULL, UINT32_MAX);
     hak_slab_release_spare(heap);
-    hak_guard_release_mt(heap);
+    hak_slab_unclaim_mt(heap);
   }
 }
