@@ -186,10 +186,10 @@ HAK_SLOW_STATIC _Noreturn void arena_put_failed(hak_heap_t *heap, void *p, uint6
 /* The end of arena_push for an area that was full or is empty; jumped to, so that a hit needs no stack frame. */
 static __attribute__((noinline)) void arena_turned(hak_heap_t *heap, hak_area_t *area, bool was_full) {
   if (was_full) hak_area_revive_locked(heap, area);
-  bool given = area->used == 0 && !hak_area_is_kept(area);
-  if (given) hak_area_give_locked(heap, area);
+  unsigned given = area->used == 0 && !hak_area_is_kept(area) ? area->slices : 0;
+  if (given != 0) hak_area_give_locked(heap, area);
   hak_unlock(&heap->lock);
-  if (given) hak_purge_bound_mt();
+  if (given != 0) hak_purge_bound_mt(given);
 }
 
 /* Puts a block on its area's list, and frees the lock. */
@@ -345,7 +345,7 @@ static void arena_empty(hak_heap_t *heap, unsigned kept, bool destroy, const cha
   hak_unlock(&heap->lock);
   if (!alive) hak_fatal(function, HAK_BAD_DESTROYED, heap);
   if (has_mappings) hak_mmap_free_list_mt(&heap->mappings);
-  if (given) hak_purge_bound_mt();
+  if (given) hak_purge_bound_mt(HAK_PURGE_CALLS * HAK_SLICES); /* it may have been a lot */
   if (hak_tls.heap != NULL) hak_theap_tick(hak_tls.heap);
 }
 

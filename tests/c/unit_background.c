@@ -214,7 +214,7 @@ static void mappings(size_t unused) {
   hak_options.purge_delay_ms = 1000000;
   void *large[10];
   bool zeroed;
-  for (size_t i = 0; i < COUNT_OF(large); i++) large[i] = hak_mmap_alloc_mt(3 * MIB, 16, &zeroed);
+  for (size_t i = 0; i < COUNT_OF(large); i++) large[i] = hak_mmap_alloc_mt(MIB, 16, &zeroed);
   for (size_t i = 0; i < COUNT_OF(large); i += 2) CHECK(hak_mmap_free_mt(large[i]), "free"); /* none touches another */
   CHECK(hak_load_relaxed(hak_mmap_cache_extents()) == 5, "%u extents", hak_load_relaxed(hak_mmap_cache_extents()));
   hak_mmap_old_mt();
@@ -226,7 +226,7 @@ static void mappings(size_t unused) {
   mmap_xlook_ms = 0;
   errno = 55;
   hak_mmap_old_mt();
-  CHECK(cache_count == 1 && errno == 55, "%u extents: four at a time", cache_count);
+  CHECK(cache_count == 1 && errno == 55, "%u extents: four at a time, and 4 MiB", cache_count);
   hak_mmap_old_mt();
   CHECK(cache_count == 0 && !hak_mmap_waits_mt(), "there was more to do: it does not wait");
 }
