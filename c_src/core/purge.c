@@ -11,7 +11,8 @@ static _Atomic uint32_t purge_xhand;    /* the segment to look at next when the 
 static _Atomic uint32_t purge_xold;     /* and when it is about age */
 static _Atomic int64_t purge_xregret;   /* slices by which the bound is raised: purged because of it and used again; */
 static _Atomic int64_t purge_xpeak;     /* but by no more than were lately in use */
-static _Atomic uint64_t purge_xlook_ms; /* when hak_purge_old_mt looks at the segments again */
+static _Atomic uint64_t purge_xlook_ms; /* when hak_purge_old_mt looks at the segments again, */
+static _Atomic uint64_t purge_xwear_ms; /* and when the regret wears off a little */
 
 _Atomic uint32_t hak_purge_xsleeper;
 
@@ -95,17 +96,23 @@ void hak_purge_bound_mt(unsigned given) {
 
 bool hak_purge_waits_mt(void) { return hak_load_relaxed(hak_segment_dirty_slices()) > HAK_LEAN_SLICES; }
 
+/* A quarter less of the regret per delay's quarter, so that after some delays without any nothing of it is left. */
+static void purge_wear_off(uint64_t now_ms) {
+  if (now_ms < hak_load_relaxed(&purge_xwear_ms)) return;
+  hak_store_relaxed(&purge_xwear_ms, now_ms + (uint64_t)hak_options.purge_delay_ms / 4);
+  int64_t regret = hak_load_relaxed(&purge_xregret);
+  (void)hak_cas_relaxed(&purge_xregret, &regret, regret - (regret + 3) / 4); /* else somebody regrets this moment */
+  int64_t peak = hak_load_relaxed(&purge_xpeak), active = hak_load_relaxed(hak_segment_active_slices());
+  if (peak > active) hak_store_relaxed(&purge_xpeak, peak - (peak - active + 3) / 4);
+}
+
 void hak_purge_old_mt(void) {
   if (hak_load_relaxed(hak_segment_dirty_slices()) <= 0 && hak_load_relaxed(&purge_xregret) == 0) return;
   uint64_t now = hak_os_now_ms();
   uint64_t look = hak_load_relaxed(&purge_xlook_ms);
   /* One thread at a time takes the turn; when it stops early because its budget is spent, the next comes soon. */
   if (now < look || !hak_cas_relaxed(&purge_xlook_ms, &look, now + (uint64_t)hak_options.purge_delay_ms / 4)) return;
-  /* A quarter less per delay's quarter, so that after some delays without regret nothing of it is left. */
-  int64_t regret = hak_load_relaxed(&purge_xregret);
-  (void)hak_cas_relaxed(&purge_xregret, &regret, regret - (regret + 3) / 4); /* else somebody regrets this moment */
-  int64_t peak = hak_load_relaxed(&purge_xpeak), active = hak_load_relaxed(hak_segment_active_slices());
-  if (peak > active) hak_store_relaxed(&purge_xpeak, peak - (peak - active + 3) / 4);
+  purge_wear_off(now);
   uint32_t count = hak_segment_count_mt(), i = hak_load_relaxed(&purge_xold);
   if (i >= count) i = 0;
   uint32_t end = count - i < HAK_PURGE_SEGMENTS ? count : i + HAK_PURGE_SEGMENTS;

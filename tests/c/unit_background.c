@@ -214,7 +214,7 @@ static void mappings(size_t unused) {
   hak_options.purge_delay_ms = 1000000;
   void *large[10];
   bool zeroed;
-  for (size_t i = 0; i < COUNT_OF(large); i++) large[i] = hak_mmap_alloc_mt(3 * MIB, 16, &zeroed);
+  for (size_t i = 0; i < COUNT_OF(large); i++) large[i] = hak_mmap_alloc_mt(MIB, 16, &zeroed);
   for (size_t i = 0; i < COUNT_OF(large); i += 2) CHECK(hak_mmap_free_mt(large[i]), "free"); /* none touches another */
   CHECK(hak_load_relaxed(hak_mmap_cache_extents()) == 5, "%u extents", hak_load_relaxed(hak_mmap_cache_extents()));
   hak_mmap_old_mt();
