@@ -354,9 +354,7 @@ static void arena_empty(hak_heap_t *heap, unsigned kept, bool destroy, const cha
   hak_lock(&heap->lock);
   if (heap->blocks != 0) arena_forget(heap);
   bool alive = heap->alive, has_mappings = heap->mapped_bytes != 0;
-  uint64_t slices = heap->slices;
-  bool given = alive && hak_area_clear_locked(heap, kept, false);
-  slices -= heap->slices;
+  unsigned given = alive ? hak_area_clear_locked(heap, kept, false) : 0;
   heap->room = destroy ? INT64_MIN : heap->limit;
   heap->blocks = 0;
   heap->mapped_bytes = 0;
@@ -364,7 +362,7 @@ static void arena_empty(hak_heap_t *heap, unsigned kept, bool destroy, const cha
   hak_unlock(&heap->lock);
   if (!alive) hak_fatal(function, HAK_BAD_DESTROYED, heap);
   if (has_mappings) hak_mmap_free_list_mt(&heap->mappings);
-  if (given) hak_purge_bound_mt((unsigned)slices);
+  if (given != 0) hak_purge_bound_mt(given);
   if (hak_tls.heap != NULL) hak_theap_tick(hak_tls.heap);
 }
 

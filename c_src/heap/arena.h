@@ -104,8 +104,8 @@ HAK_FAST bool hak_area_is_kept(const hak_area_t *area) {
 HAK_HIDDEN void hak_area_give_locked(hak_heap_t *heap, hak_area_t *area);
 
 /* Frees the blocks of all areas and gives back those that are more than `kept` slices, or (`only_empty`) touches none
- * with used blocks. True if any was given back, for which hak_purge_bound_mt wants to be called. */
-HAK_HIDDEN bool hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty);
+ * with used blocks. Returns how many slices it gave back, for which hak_purge_bound_mt wants to be called. */
+HAK_HIDDEN unsigned hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty);
 
 /* Whether every invariant of the arena's areas and its account holds. Tests. */
 HAK_HIDDEN bool hak_arena_is_valid_locked(const hak_heap_t *heap);

@@ -177,6 +177,7 @@ void hak_theap_forget_arena(hak_theap_t *heap, uint32_t arena_id, unsigned class
     if (!hak_tag_is_area(tag) || hak_tag_arena_id(tag) != arena_id) magazine->slots[kept++] = magazine->slots[i];
   }
   magazine->count = kept;
+  hak_adapt_sample(heap, class_number, magazine);
 }
 
 void hak_theap_spill(hak_theap_t *heap, unsigned class_number, uint32_t blocks) {

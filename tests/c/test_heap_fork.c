@@ -120,6 +120,44 @@ static void while_threads_are_in_heaps(void **state) {
   }
 }
 
+/* Threads that are in the lock of one heap nearly all the time, so that most forks find it held. */
+static void *hammer(void *argument) {
+  (void)argument;
+  while (!atomic_load(&stop)) {
+    hak_heap_free(heap[1], hak_heap_malloc(heap[1], 100));
+  }
+  return NULL;
+}
+
+static void while_a_lock_is_held(void **state) {
+  (void)state;
+  pthread_t thread[3];
+  atomic_store(&stop, false);
+  for (size_t i = 0; i < 3; i++) {
+    CHECK(pthread_create(&thread[i], NULL, hammer, NULL) == 0, "thread %zu", i);
+  }
+  for (size_t round = 0; round < test_work(100); round++) {
+    pid_t pid = fork();
+    CHECK(pid >= 0, "fork: errno %d", errno);
+    if (pid == 0) {
+      alarm(20);
+      for (size_t h = 0; h < HEAPS; h++) {
+        void *block = hak_heap_malloc(heap[h], 100);
+        CHECK(block != NULL, "heap %zu", h);
+        hak_free(block);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid, "waitpid: errno %d", errno);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "round %zu: the child's status is 0x%x", round, status);
+  }
+  atomic_store(&stop, true);
+  for (size_t i = 0; i < 3; i++) {
+    pthread_join(thread[i], NULL);
+  }
+}
+
 int main(void) {
   /* The last one to come is the first to prepare and the last to go on: these are around the allocator's, and within. */
   CHECK(pthread_atfork(in_handler, in_handler, in_handler) == 0, "errno %d", errno);
@@ -134,6 +172,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(alone),
       cmocka_unit_test(while_threads_are_in_heaps),
+      cmocka_unit_test(while_a_lock_is_held),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

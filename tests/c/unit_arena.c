@@ -81,6 +81,61 @@ static void test_growth(void **state) {
   hak_heap_destroy(heap);
 }
 
+/* Areas with free blocks are used before a new one is made, and empty ones are given back but for the last. */
+static void test_come_and_go(void **state) {
+  (void)state;
+  enum { AREAS = 5, IN_ONE = 1024 };
+  static void *block[AREAS][IN_ONE];
+  hak_heap_t *heap = hak_heap_new(NULL);
+  for (size_t a = 0; a < AREAS; a++) {
+    for (size_t i = 0; i < IN_ONE; i++) {
+      block[a][i] = hak_heap_malloc(heap, 64);
+    }
+  }
+  CHECK(footprint(heap) == AREAS * HAK_SLICE_BYTES && valid(heap), "%zu", footprint(heap));
+  for (size_t round = 0; round < 3; round++) {
+    for (size_t a = 0; a < AREAS; a++) {
+      hak_free(block[a][round]);
+      hak_free(block[a][round + 100]);
+    }
+    CHECK(valid(heap), "round %zu", round);
+    for (size_t a = 0; a < AREAS; a++) {
+      block[a][round] = hak_heap_malloc(heap, 64);
+      block[a][round + 100] = hak_heap_malloc(heap, 64);
+    }
+    CHECK(footprint(heap) == AREAS * HAK_SLICE_BYTES && valid(heap), "round %zu: %zu", round, footprint(heap));
+  }
+  for (size_t a = 0; a < AREAS; a++) {
+    for (size_t i = 0; i < IN_ONE; i++) {
+      hak_free(block[a][i]);
+    }
+  }
+  CHECK(footprint(heap) == HAK_SLICE_BYTES && valid(heap), "%zu", footprint(heap));
+  hak_heap_destroy(heap);
+}
+
+/* A request that fails for want of memory leaves no trace but its count. */
+static void failed_mapping(size_t unused) {
+  (void)unused;
+  hak_heap_t *heap = hak_heap_new(NULL);
+  CHECK(hak_heap_malloc(heap, 100) != NULL, "errno %d", errno);
+  hak_heap_stats_t before = {.size = sizeof before}, after = {.size = sizeof after};
+  hak_heap_stats(heap, &before);
+  hak_os_fail_calls(0, FAIL_ALWAYS);
+  errno = 0;
+  CHECK(hak_heap_malloc(heap, 5 * MIB) == NULL && errno == ENOMEM, "errno %d", errno);
+  hak_os_fail_calls(0, 0);
+  hak_heap_stats(heap, &after);
+  CHECK(after.failed == 1, "%llu failed", (unsigned long long)after.failed);
+  after.failed = 0;
+  CHECK(memcmp(&before, &after, sizeof before) == 0, "something changed");
+}
+
+static void test_failed_mapping(void **state) {
+  (void)state;
+  child_passes(failed_mapping, 0);
+}
+
 static void random_steps(size_t seed) {
   enum { LIVE = 3000 };
   static void *block[LIVE];
@@ -291,8 +346,9 @@ static void test_no_more_ids(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tags),     cmocka_unit_test(test_random),      cmocka_unit_test(test_second_level),
-      cmocka_unit_test(test_failures), cmocka_unit_test(test_no_more_ids), cmocka_unit_test(test_growth),
+      cmocka_unit_test(test_tags),        cmocka_unit_test(test_random),         cmocka_unit_test(test_second_level),
+      cmocka_unit_test(test_failures),    cmocka_unit_test(test_no_more_ids),    cmocka_unit_test(test_growth),
+      cmocka_unit_test(test_come_and_go), cmocka_unit_test(test_failed_mapping),
   };
   return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
 }
