@@ -31,12 +31,12 @@
 HAK_SLOW_STATIC void free_overflow_wait(hak_theap_t *heap, hak_block_t *block) {
   hak_guard_wait(heap);
   hak_slab_give(heap, block);
-  hak_guard_leave(heap);
+  hak_slab_leave(heap);
 }
 
 HAK_SLOW_STATIC void free_overflow_turned(hak_theap_t *heap, hak_slab_t *slab) {
   hak_slab_turned(heap, slab);
-  hak_guard_leave(heap);
+  hak_slab_leave(heap);
   hak_theap_tick(heap);
 }
 
@@ -72,7 +72,7 @@ static void free_to_heap(hak_block_t *block, hak_tag_t tag) {
   } else if (heap->id == hak_tag_heap_id(tag)) { /* only now did this thread get the heap, whose blocks those are */
     hak_guard_enter(heap);
     hak_slab_give(heap, block);
-    hak_guard_leave(heap);
+    hak_slab_leave(heap);
   } else {
     (void)hak_remote_free(heap, block, tag);
   }

@@ -93,6 +93,9 @@
 #define HAK_LEAN_SLICES 16
 #define HAK_LEAN_CALLS 4096u
 
+/* With the option huge_pages = 2, segments beyond so many bytes of them ask for huge pages. */
+#define HAK_HUGE_PAGES_AFTER (16 * HAK_MIB)
+
 /* From this size on calloc has the system clear what was used before, which costs nothing but a fault for each page that is
  * touched afterwards: 2 to 5 times as much as clearing them here if that is all of them (docs/design.md). */
 #define HAK_CALLOC_PURGE_MIN (32 * HAK_MIB)

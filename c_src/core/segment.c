@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "core/hints.h"
+#include "core/options.h"
 #include "core/purge.h"
 
 /* How many segments one mapping brings, doubling with use: 4 MiB to 64 MiB. */
@@ -72,6 +73,17 @@ static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *ze
   }
 }
 
+/* Tells the system about huge pages in new segments, of which `before` bytes were there before them
+ * (docs/decisions/huge-pages.md). */
+static void segment_advise(char *base, size_t bytes, size_t before) {
+  if (HAK_LIKELY(hak_options.huge_pages == 0)) return;
+  if (hak_options.huge_pages == 1) {
+    hak_os_no_huge_pages(base, bytes);
+  } else if (before >= HAK_HUGE_PAGES_AFTER) {
+    hak_os_huge_pages(base, bytes);
+  }
+}
+
 /* Maps more segments, at most as many as the growth level says, at least one. Under the lock. */
 static bool segment_grow_locked(void) {
   for (unsigned level = segment_growth_level;; level--) {
@@ -91,6 +103,7 @@ static bool segment_grow_locked(void) {
       hak_os_unmap(base, bytes);
       return false;
     }
+    segment_advise(base, bytes, count * HAK_SEGMENT_BYTES);
     for (uint32_t i = 0; i < wanted; i++) {
       hak_segment_t *segment = hak_segment_of(base + i * HAK_SEGMENT_BYTES);
       segment->base = base + i * HAK_SEGMENT_BYTES;

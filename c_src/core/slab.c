@@ -56,9 +56,28 @@ static hak_slab_t *slab_new(hak_theap_t *heap, unsigned class_number) {
   return slab;
 }
 
-static void slab_release(hak_slab_t *slab) {
+static void slab_release(hak_theap_t *heap, hak_slab_t *slab) {
   hak_segment_give_mt(slab->base, 1);
-  hak_purge_bound_mt(1);
+  heap->released++;
+}
+
+/* In the guard: for how many slices the bound is to be kept. */
+static unsigned slab_take_released(hak_theap_t *heap) {
+  unsigned released = heap->released;
+  heap->released = 0;
+  return released;
+}
+
+void hak_slab_leave(hak_theap_t *heap) {
+  unsigned released = slab_take_released(heap);
+  hak_guard_leave(heap);
+  if (HAK_UNLIKELY(released != 0)) hak_purge_bound_mt(released);
+}
+
+void hak_slab_unclaim_mt(hak_theap_t *heap) {
+  unsigned released = slab_take_released(heap);
+  hak_guard_release_mt(heap);
+  if (released != 0) hak_purge_bound_mt(released);
 }
 
 static unsigned slab_tier(unsigned class_number) { return class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID; }
@@ -74,7 +93,7 @@ HAK_SLOW_STATIC void slab_became_empty(hak_theap_t *heap, hak_slab_t *slab) {
   if (heap->spare == NULL) {
     heap->spare = slab; /* its tag and the keys in its blocks stay: freeing one of them again is still noticed */
   } else {
-    slab_release(slab);
+    slab_release(heap, slab);
   }
 }
 
@@ -82,7 +101,7 @@ void hak_slab_release_spare(hak_theap_t *heap) {
   hak_slab_t *slab = heap->spare;
   if (slab == NULL) return;
   heap->spare = NULL;
-  slab_release(slab);
+  slab_release(heap, slab);
 }
 
 /* ---- Blocks come and go ---- */
@@ -198,7 +217,7 @@ hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number) {
       heap->lean_calls--;
       block = slab_take_one(heap, class_number, bin);
     }
-    hak_guard_leave(heap);
+    hak_slab_leave(heap);
     if (block == NULL) return NULL;
     hak_stats_refilled(heap, slab_tier(class_number));
   }

@@ -190,6 +190,7 @@ struct hak_theap {
   uint64_t looked_ms;                  /* when what is idle was last looked for */
   uint64_t lean_ms;                    /* when the thread last became lean: */
   int32_t room_then[HAK_SLAB_CLASSES]; /* of the thread's bins, at that moment */
+  uint32_t released;                   /* in the guard: slices given back since it was entered */
   uint32_t slow_calls;                 /* for what is to happen every so many slow paths */
   uint32_t lean_calls;                 /* so many more allocations that find a bin empty leave it closed */
   hak_tls_t *tls;                      /* of the thread it is attached to; NULL while parked */

@@ -39,7 +39,7 @@ static bool background_help(hak_theap_t *heap) {
   if (!hak_guard_claim_mt(heap)) return true;
   hak_remote_drain(heap, NULL, UINT32_MAX);
   hak_slab_release_spare(heap);
-  hak_guard_release_mt(heap);
+  hak_slab_unclaim_mt(heap);
   heap->seen = background_look(heap);
   heap->seen_idle = hak_load_relaxed(&heap->xinbox) == 0;
   return !heap->seen_idle;

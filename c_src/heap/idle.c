@@ -23,7 +23,7 @@ static void idle_flush_bins(hak_theap_t *heap, bool look, bool lean) {
     if ((idle || lean) && bin->head != NULL) others = hak_slab_flush_bin(heap, c, others);
     heap->room_then[c] = bin->room;
   }
-  hak_guard_leave(heap);
+  hak_slab_leave(heap);
   hak_remote_free_chain(heap, others);
 }
 

@@ -199,7 +199,7 @@ void hak_theap_flush(hak_theap_t *heap) {
   hak_remote_drain(heap, NULL, UINT32_MAX);
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) others = hak_slab_flush_bin(heap, c, others);
   hak_slab_release_spare(heap);
-  hak_guard_leave(heap);
+  hak_slab_leave(heap);
   hak_remote_free_chain(heap, others);
   hak_remote_post_all(heap);
   for (uint64_t open = heap->open; open != 0; open &= open - 1) hak_theap_flush_magazine(heap, hak_lowest_bit(open));
@@ -212,6 +212,6 @@ void hak_theap_collect_others_mt(void) {
     if (heap == hak_tls.heap || !hak_guard_claim_mt(heap)) continue;
     hak_remote_drain(heap, NULL, UINT32_MAX);
     hak_slab_release_spare(heap);
-    hak_guard_release_mt(heap);
+    hak_slab_unclaim_mt(heap);
   }
 }

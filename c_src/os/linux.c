@@ -140,8 +140,11 @@ void *hak_os_remap(void *base, size_t old_bytes, size_t new_bytes) {
   return moved == -1 ? NULL : (void *)moved;
 }
 
+static void (*os_on_purge)(void); /* tests only: called before each purge */
+
 bool hak_os_purge(void *base, size_t bytes) {
   int saved = errno;
+  if (OS_TESTING && os_on_purge != NULL) os_on_purge();
   bool done = !os_fails_now() && syscall(SYS_madvise, base, bytes, MADV_DONTNEED) == 0;
   errno = saved;
   return done;
@@ -159,14 +162,17 @@ void hak_os_populate(void *base, size_t bytes) {
   errno = saved;
 }
 
-void hak_os_no_huge_pages(void *base, size_t bytes) {
+static void os_advise(void *base, size_t bytes, int advice) {
   int saved = errno;
   uintptr_t from = hak_align_up((uintptr_t)base, hak_os_page_bytes());
   uintptr_t to = hak_align_down((uintptr_t)base + bytes, hak_os_page_bytes());
-  /* EINVAL where the kernel has no huge pages: nothing to avoid then */
-  (void)syscall(SYS_madvise, from, to - from, MADV_NOHUGEPAGE);
+  /* EINVAL where the kernel has no huge pages: nothing to avoid then, or to have */
+  (void)syscall(SYS_madvise, from, to - from, advice);
   errno = saved;
 }
+
+void hak_os_no_huge_pages(void *base, size_t bytes) { os_advise(base, bytes, MADV_NOHUGEPAGE); }
+void hak_os_huge_pages(void *base, size_t bytes) { os_advise(base, bytes, MADV_HUGEPAGE); }
 
 uint64_t hak_os_now_ms(void) {
   struct timespec t;

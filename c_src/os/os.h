@@ -33,8 +33,9 @@ HAK_HIDDEN bool hak_os_purge(void *base, size_t bytes);
  * consequence: then they come as they are touched. Keeps errno. */
 HAK_HIDDEN void hak_os_populate(void *base, size_t bytes);
 
-/* Asks that no transparent huge pages back the range. May fail without consequence. Keeps errno. */
+/* Asks that no transparent huge pages back the range, or that they do. May fail without consequence. Keep errno. */
 HAK_HIDDEN void hak_os_no_huge_pages(void *base, size_t bytes);
+HAK_HIDDEN void hak_os_huge_pages(void *base, size_t bytes);
 
 /* Milliseconds of a monotonic clock that is read without a system call, to within a tick (1 to 10 ms). */
 HAK_HIDDEN uint64_t hak_os_now_ms(void);

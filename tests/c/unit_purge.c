@@ -253,6 +253,94 @@ static void ticks(size_t unused) {
   CHECK(dirty() == 0, "%lld dirty", (long long)dirty());
 }
 
+/* What each public call costs at most when nothing may stay dirty: four calls to keep the bound, however many slabs and spans it
+ * released, and four more when it is the one that looks for what is old; 150 slabs at once, too. Never in the guard or under a
+ * lock. */
+static bool purge_was_locked;
+
+static void watch_purge(void) {
+  const hak_theap_t *heap = hak_tls.heap;
+  purge_was_locked |= heap != NULL && (hak_load_relaxed(&heap->xbusy) || hak_load_relaxed(&heap->xclaim) != 0);
+  purge_was_locked |= hak_load_relaxed(&hak_segment_lock.xstate) != 0 || hak_load_relaxed(&hak_mmap_lock.xstate) != 0 ||
+                      hak_load_relaxed(&hak_registry_lock.xstate) != 0;
+}
+
+static void many_at_once(size_t unused) {
+  (void)unused;
+  hak_free(hak_malloc(1)); /* the options */
+  hak_options.dirty_kib = 0;
+  hak_options.dirty_percent = 0;
+  os_on_purge = watch_purge;
+  hak_theap_t *heap = hak_tls.heap;
+  /* One block of each slab in a bin: what keeps 150 slabs from being empty. */
+  enum { SLABS = 150, EACH = 64 };
+  unsigned class_number = hak_slab_class_of(1024);
+  static char *all[SLABS * EACH];
+  for (size_t i = 0; i < COUNT_OF(all); i++) all[i] = hak_malloc(1024);
+  hak_theap_flush(heap);
+  hak_guard_enter(heap);
+  hak_tls.bin[class_number].room = SLABS;
+  for (size_t i = 0; i < COUNT_OF(all); i++) {
+    hak_block_t *block = (hak_block_t *)(void *)all[i];
+    block->key = hak_freed_key(block);
+    if (hak_slice_of(block) == 0) continue;
+    if (i % EACH != 0) hak_slab_give(heap, block);
+  }
+  for (size_t i = 0; i < COUNT_OF(all); i += EACH) {
+    hak_block_t *block = (hak_block_t *)(void *)all[i];
+    block->next = hak_tls.bin[class_number].head;
+    hak_tls.bin[class_number].head = block;
+  }
+  hak_guard_leave(heap);
+  int64_t before = dirty();
+  count_calls();
+  heap->lean_ms = heap->looked_ms = 0;
+  hak_theap_tick_now(heap); /* nothing uses the bin, so it goes back once it was seen twice */
+  heap->looked_ms = 0;
+  hak_theap_tick_now(heap);
+  CHECK(calls() > 0 && calls() <= 4 * (int64_t)HAK_PURGE_CALLS, "%lld calls in two ticks", (long long)calls());
+  CHECK(dirty() + 8 * 64 > before + SLABS / 2, "the slabs were released at once: %lld dirty", (long long)dirty());
+  CHECK(!purge_was_locked, "a purge in the guard or under a lock");
+}
+
+static void slow_paths(size_t unused) {
+  (void)unused;
+  hak_free(hak_malloc(1)); /* the options */
+  hak_options.dirty_kib = 0;
+  hak_options.dirty_percent = 0;
+  hak_options.purge_delay_ms = 0;
+  os_on_purge = watch_purge;
+  enum { BLOCKS = 400 };
+  static const size_t sizes[] = {64, 5000, 16 * KIB, 200 * KIB, 2 * MIB};
+  static void *blocks[BLOCKS];
+  rng_t rng = {test_seed()};
+  int64_t most = 0, all = 0;
+  for (size_t step = 0; step < test_work(40000); step++) {
+    size_t i = rng_below(&rng, BLOCKS);
+    uint64_t mapped = hak_segment_bytes_mt();
+    count_calls();
+    if (blocks[i] == NULL) {
+      blocks[i] = hak_malloc(sizes[rng_below(&rng, COUNT_OF(sizes))]);
+    } else {
+      hak_free(blocks[i]);
+      blocks[i] = NULL;
+    }
+    int64_t made = calls();
+    if (hak_segment_bytes_mt() == mapped) { /* else it mapped as well */
+      all += made;
+      if (made > most) most = made;
+    }
+  }
+  CHECK(all > 0 && most <= 2 * (int64_t)HAK_PURGE_CALLS, "%lld calls at most", (long long)most);
+  CHECK(!purge_was_locked, "a purge in the guard or under a lock");
+}
+
+static void test_slow_paths(void **state) {
+  (void)state;
+  child_passes(slow_paths, 0);
+  child_passes(many_at_once, 0);
+}
+
 static void test_age(void **state) {
   (void)state;
   child_passes(age, 0);
@@ -264,6 +352,7 @@ int main(void) {
       cmocka_unit_test(test_bound),
       cmocka_unit_test(test_pages),
       cmocka_unit_test(test_age),
+      cmocka_unit_test(test_slow_paths),
   };
   return cmocka_run_group_tests_name("purge", tests, NULL, NULL);
 }

@@ -167,7 +167,7 @@ int main(int count, char **arguments) {
   check_allocator();
   if (count == 4) return run(sizes[atoi(arguments[1])], atoi(arguments[2]), atoi(arguments[3]));
   bool failed = false;
-  size_t at_once = work(1, SIZES); /* they do little but wait */
+  size_t at_once = work(2, SIZES); /* they do little but wait */
   for (int i = 0; i < WAYS * KINDS; i++) {
     if (!is_promised(i / KINDS, i % KINDS)) continue;
     for (int size = 0; size < SIZES; size += (int)at_once) {
