@@ -11,8 +11,9 @@ static uint64_t span_lowest(uint64_t mask, uint32_t n) {
   return mask ^ rest;
 }
 
-/* Returns blocks to a span, and releases it when that made it all free. Returns the slices that became free, for which the bound
- * on dirty memory is to be kept. The fetch-or releases what the blocks' last users wrote (its pair: the fetch-and in span_take) and is the first half of the hints' protocol, therefore seq_cst. */
+/* Returns blocks to a span, and releases it when that made it all free. Returns the slices that became free, for which the
+ * bound on dirty memory is to be kept. The fetch-or releases what the blocks' last users wrote (its pair: the fetch-and in
+ * span_take) and is the first half of the hints' protocol, therefore seq_cst. */
 static unsigned span_give(hak_cell_t *cell, uint64_t blocks) {
   uint32_t class_number = hak_load_relaxed(&cell->xclass);
   const hak_span_class_t *info = &hak_span_classes[class_number];
