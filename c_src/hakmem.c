@@ -3,6 +3,8 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include "os/valgrind.h" /* first: it may rename functions */
+
 #include "base/log.c"
 
 #include "os/linux.c"
@@ -37,6 +39,10 @@
 #include "api/free.c"
 #include "api/info.c"
 #include "api/realloc.c"
+
+#ifdef HAK_VALGRIND
+#include "api/valgrind.c"
+#endif
 
 #ifdef HAK_OVERRIDE
 #include "override/cxx.c"
