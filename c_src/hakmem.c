@@ -3,6 +3,8 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include "os/valgrind.h" /* first: it may rename functions */
+
 #include "base/log.c"
 
 #include "os/linux.c"
@@ -45,6 +47,10 @@
 #include "api/heap.c"
 #include "api/info.c"
 #include "api/realloc.c"
+
+#ifdef HAK_VALGRIND
+#include "api/valgrind.c"
+#endif
 
 #ifdef HAK_OVERRIDE
 #include "override/cxx.c"

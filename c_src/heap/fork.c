@@ -11,6 +11,7 @@
 #include "heap/background.h"
 #include "heap/theap.h"
 #include "os/os.h"
+#include "os/valgrind.h"
 #include "tier/mmap.h"
 
 static bool fork_heaps_are_still; /* between prepare and the other two, under the registry lock */
@@ -19,6 +20,7 @@ static hak_theap_t *fork_mine;    /* the heap of the forking thread when it bega
 /* Locks and guards are taken in this order. No other path takes two locks, or one inside of a guard but the segment lock,
  * which comes after the guards. */
 static void fork_prepare(void) {
+  hak_memcheck_pause();
   (void)hak_theap_get(); /* a handler of others that allocates between ours must not adopt a heap that we claim */
   hak_lock(&hak_registry_lock); /* no heap is made from here on, except by this thread */
   fork_mine = hak_tls.heap;
@@ -27,20 +29,24 @@ static void fork_prepare(void) {
   hak_lock(&hak_segment_lock);
   hak_lock(&hak_mmap_lock);
   hak_locks_begin_mine();
+  hak_memcheck_resume();
 }
 
 static void fork_parent(void) {
+  hak_memcheck_pause();
   hak_locks_end_mine();
   hak_unlock(&hak_mmap_lock);
   hak_unlock(&hak_segment_lock);
   hak_arena_unlock_all_mt();
   hak_guard_release_others_mt(fork_mine);
   hak_unlock(&hak_registry_lock);
+  hak_memcheck_resume();
 }
 
 /* The other threads do not exist here. Their heaps are parked, for the child's threads to adopt. What was in their bins,
  * magazines and rings is lost: those are changed without a guard, so they may be torn. */
 static void fork_child(void) {
+  hak_memcheck_pause();
   hak_locks_end_mine();
   hak_os_reset();
   hak_background_init();
@@ -58,6 +64,7 @@ static void fork_child(void) {
   hak_adapt_recount();
   hak_guard_reset_all();
   hak_lock_reset(&hak_registry_lock);
+  hak_memcheck_resume();
 }
 
 void hak_fork_hook(void) { hak_os_at_fork(fork_prepare, fork_parent, fork_child); }

@@ -20,6 +20,7 @@
 #include "heap/fork.h"
 #include "heap/idle.h"
 #include "os/os.h"
+#include "os/valgrind.h"
 #include "tier/mmap.h"
 
 #define HEAP_TICK_CALLS 64u
@@ -97,7 +98,9 @@ static void heap_detach(hak_theap_t *heap) {
 }
 
 static void heap_on_thread_exit(void *argument) {
+  hak_memcheck_pause();
   if (argument != NULL && hak_tls.heap == argument) heap_detach(argument);
+  hak_memcheck_resume();
 }
 
 static hak_theap_t *heap_adopt_or_create(void) {

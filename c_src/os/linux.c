@@ -23,6 +23,7 @@
 #include "base/bits.h"
 #include "base/limits.h"
 #include "os/os.h"
+#include "os/valgrind.h"
 
 /* Of linux/futex.h and linux/membarrier.h, which not every C library comes with: musl does not. */
 enum { OS_FUTEX_WAIT = 0, OS_FUTEX_WAKE = 1, OS_FUTEX_PRIVATE = 128 };
@@ -82,7 +83,9 @@ static void *os_map_at(uintptr_t wish, size_t bytes) {
     return base == MAP_FAILED ? NULL : base;
   }
   long base = syscall(SYS_mmap, wish, bytes, access, flags, -1, 0L);
-  return base == -1 ? NULL : (void *)base;
+  if (base == -1) return NULL;
+  hak_memcheck_hide((void *)base, bytes);
+  return (void *)base;
 }
 
 void *hak_os_map(size_t bytes) { return os_map_at(0, bytes); }
