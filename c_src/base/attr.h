@@ -35,6 +35,13 @@
 #define HAK_FAST static inline __attribute__((always_inline))
 #define HAK_SLOW HAK_HIDDEN __attribute__((noinline, cold))
 #define HAK_SLOW_STATIC static __attribute__((noinline, cold))
+/* A function of the interface whose hits are to be part of their callers, where these are compiled together with the library:
+ * HAK_INLINE_HITS, docs/decisions/rust-fast-path.md. */
+#ifdef HAK_INLINE_HITS
+#define HAK_HIT __attribute__((always_inline))
+#else
+#define HAK_HIT
+#endif
 #define HAK_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HAK_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HAK_PRINTF(string, first) __attribute__((format(printf, string, first)))

@@ -76,11 +76,15 @@ pub struct Hakmem;
 /// The alignment that every block has, asked for or not.
 const MIN_ALIGN: usize = 16;
 
-// Layout::align is a constant at nearly every call, so of each branch on it only one side is compiled. `alloc` and
-// `dealloc` must branch alike: the sized free functions differ by which function allocated.
+/// The largest size of which [`sys::hak_free`] is the fastest release, whatever the alignment.
+const MAX_UNSIZED: usize = sys::HAK_FREE_SIZED_MIN - 1;
+
+// Size and alignment are constants where a container calls through the `Allocator` trait, or where the program is linked
+// with LTO: then of each branch here only one side is compiled. Else they are the arguments of `__rust_alloc` and its like,
+// in which rustc inlines these methods once a program. docs/decisions/rust-fast-path.md has the instruction counts.
 //
 // SAFETY: the C functions meet GlobalAlloc's contract: they never unwind, a block lives until its one release, and its
-// size and alignment are at least those of the layout.
+// size and alignment are at least those of the layout. More than the contract: a layout of size 0 gives a block too.
 unsafe impl GlobalAlloc for Hakmem {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -94,28 +98,36 @@ unsafe impl GlobalAlloc for Hakmem {
         }
     }
 
+    // The sized functions differ by which function allocated: above MAX_UNSIZED this must branch as `alloc` does.
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // SAFETY: the caller promises that `ptr` came from this allocator with this very layout.
         unsafe {
-            if layout.align() > MIN_ALIGN {
-                sys::hak_free_aligned_sized(ptr.cast(), layout.align(), layout.size())
-            } else if layout.size() < sys::HAK_FREE_SIZED_MIN {
+            if layout.size() <= MAX_UNSIZED {
                 sys::hak_free(ptr.cast())
-            } else {
+            } else if layout.align() <= MIN_ALIGN {
                 sys::hak_free_sized(ptr.cast(), layout.size())
+            } else {
+                sys::hak_free_aligned_sized(ptr.cast(), layout.align(), layout.size())
             }
         }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as in `alloc`.
+        // SAFETY: as in `alloc`; the block has the layout's size.
         unsafe {
-            if layout.align() <= MIN_ALIGN {
-                sys::hak_calloc(1, layout.size()).cast()
-            } else {
+            if layout.align() > MIN_ALIGN {
                 sys::hak_aligned_zalloc(layout.align(), layout.size()).cast()
+            } else if layout.size() <= MAX_UNSIZED {
+                // Of these sizes no block is known to be zero. Cleared here, a constant size becomes a few stores.
+                let block = sys::hak_malloc(layout.size()).cast::<u8>();
+                if !block.is_null() {
+                    block.write_bytes(0, layout.size());
+                }
+                block
+            } else {
+                sys::hak_calloc(1, layout.size()).cast()
             }
         }
     }
