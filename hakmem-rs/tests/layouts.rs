@@ -231,7 +231,7 @@ fn empty_layouts_have_blocks_of_their_own() {
 #[test]
 fn classes_stay_apart_around_the_limit_of_sized_frees() {
     for align in [1, 16, 32, 64, 4096, 8192, 16_384] {
-        for size in [8191, 8192, 8193, 9216, 9217, 53_247, 53_248, 53_249] {
+        for size in [8191, 8192, 8193, 9216, 9217, 10_240, 12_288, 16_384, 53_248, 53_249] {
             drop((0..100).map(|_| Block::new(layout(size, align))).collect::<Vec<_>>());
             let mut blocks: Vec<Block> = (0..100).map(|_| Block::new(layout(size, align))).collect();
             for (number, block) in blocks.iter_mut().enumerate() {
