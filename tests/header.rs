@@ -343,6 +343,7 @@ fn names_are_found() {
     for declared in [Declared::in_header(&header()), Declared::in_bindings(&bindings())] {
         assert!(declared.functions.contains("hak_malloc") && declared.functions.contains("hak_realloc_aligned_sized"));
         assert!(declared.types.contains("hak_stats_t") && declared.types.contains("hak_tier_stats_t"));
+        assert!(declared.types.contains("hak_config_t") && declared.functions.contains("hak_option_get"));
         assert!(declared.constants.contains("HAK_TIER_NONE") && declared.constants.contains("HAK_VERSION"));
     }
 }
@@ -430,6 +431,11 @@ fn a_wrong_prototype_is_found() {
             "hak_usable_size(ptr: *mut c_void)",
         ),
         (
+            "hak_option_get",
+            "hak_option_get(number: c_uint,",
+            "hak_option_get(number: c_int,",
+        ),
+        (
             "hak_tier_name",
             "hak_tier_name(tier: c_int) -> *const c_char",
             "hak_tier_name(tier: c_int) -> *mut c_char",
@@ -467,8 +473,26 @@ fn a_wrong_layout_is_found() {
         (
             "count",
             "size of hak_stats_t.tier",
-            "HAK_TIER_COUNT as usize]",
-            "HAK_TIER_MMAP as usize]",
+            "hak_tier_stats_t; HAK_TIER_COUNT as usize]",
+            "hak_tier_stats_t; HAK_TIER_MMAP as usize]",
+        ),
+        (
+            "pointer",
+            "type of hak_option_t.meaning",
+            "pub meaning: *const c_char",
+            "pub meaning: *mut c_char",
+        ),
+        (
+            "sign",
+            "type of hak_option_t.standard",
+            "pub standard: i64",
+            "pub standard: u64",
+        ),
+        (
+            "int",
+            "size of hak_config_t.replaces_malloc",
+            "pub replaces_malloc: c_int",
+            "pub replaces_malloc: u8",
         ),
     ];
     for (name, culprit, right, wrong) in mistakes {

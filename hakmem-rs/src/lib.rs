@@ -5,8 +5,8 @@
 //! ```
 //!
 //! These two lines make hakmem the allocator of the whole program. The rest of the crate asks the allocator questions:
-//! [`stats`] for what happened, [`print_config`] for what is built in and on, [`Hakmem::tier_of`] for which tier serves
-//! a block; [`collect`] makes it return unused memory to the system now.
+//! [`stats`] for what happened, [`config`] for what is built in, [`options`] for what is on, [`Hakmem::tier_of`] for which
+//! tier serves a block; [`collect`] makes it return unused memory to the system now.
 //!
 //! ```
 //! # #[global_allocator]
@@ -27,6 +27,8 @@
 //! `std` (default): [`print_config`] and [`print_stats`], which take anything that is an open file. Without it the crate
 //! needs only `core`.
 //!
+//! `serde`: [`Stats`], [`Config`], [`Options`] and what they are made of implement `serde::Serialize`.
+//!
 //! `override`: the C library's `malloc` and its family, and C++'s `operator new` and `delete`, become hakmem's in the whole
 //! program, for C and C++ code that is linked with it. For the final program to choose, not for a library.
 //!
@@ -44,6 +46,8 @@
 #[cfg(feature = "std")]
 extern crate std;
 
+mod config;
+mod options;
 mod stats;
 mod tier;
 
@@ -55,6 +59,8 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use hakmem_sys as sys;
 
+pub use config::{config, Config};
+pub use options::{options, OptionInfo, Options};
 pub use stats::{stats, Stats, TierStats};
 pub use tier::{Tier, UnknownTier};
 
@@ -198,6 +204,7 @@ pub fn collect(force: bool) {
 
 /// A version of hakmem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Version {
     /// Counts incompatible changes.
     pub major: u32,
@@ -205,6 +212,18 @@ pub struct Version {
     pub minor: u32,
     /// Counts corrections.
     pub patch: u32,
+}
+
+impl Version {
+    /// From major * 10000 + minor * 100 + patch.
+    fn of_number(number: c_int) -> Version {
+        let number = number.unsigned_abs();
+        Version {
+            major: number / 10_000,
+            minor: number / 100 % 100,
+            patch: number % 100,
+        }
+    }
 }
 
 impl fmt::Display for Version {
@@ -220,16 +239,12 @@ impl fmt::Display for Version {
 /// ```
 pub fn version() -> Version {
     // SAFETY: hak_version has no preconditions.
-    let version = unsafe { sys::hak_version() }.unsigned_abs();
-    Version {
-        major: version / 10_000,
-        minor: version / 100 % 100,
-        patch: version % 100,
-    }
+    Version::of_number(unsafe { sys::hak_version() })
 }
 
 /// Writes what was built in (version, compiler, flags, tiers and their limits) and what is on (every option with its
-/// value and the environment variable that sets it) to `file`.
+/// value and the environment variable that sets it) to `file`, without allocating. For values to compute with, see
+/// [`config`] and [`options`].
 ///
 /// ```
 /// hakmem_rs::print_config(std::io::stderr());

@@ -8,6 +8,7 @@ use hakmem_sys as sys;
 /// A tier of the allocator: the part of it that serves a range of sizes. A request walks them in this order, and goes
 /// to the next when one cannot serve it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[repr(i32)]
 pub enum Tier {
     /// Blocks to 1 KiB.
