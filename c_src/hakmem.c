@@ -28,6 +28,9 @@
 #include "tier/pool.c"
 #include "tier/tiny.c"
 
+#include "heap/arena.c"
+#include "heap/arena_area.c"
+#include "heap/arena_table.c"
 #include "heap/fork.c"
 #include "heap/theap.c"
 
@@ -36,6 +39,7 @@
 #include "api/block.c"
 #include "api/config.c"
 #include "api/free.c"
+#include "api/heap.c"
 #include "api/info.c"
 #include "api/realloc.c"
 

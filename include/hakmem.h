@@ -95,10 +95,11 @@ HAK_API void hak_free(void *ptr);
 /* Frees a block whose size at its last allocation or reallocation was exactly `size` (count * size for hak_calloc) and
  * whose alignment, if one was asked for, was at most 16; from HAK_FREE_SIZED_MIN on it is faster than hak_free. NULL is
  * ignored. From 8 KiB to 52 KiB the caller is trusted: a wrong size or a block that is free already may be noticed
- * late. */
+ * late. Blocks of a heap of such sizes are not for this function (see hak_heap_t). */
 HAK_API void hak_free_sized(void *ptr, size_t size);
 
-/* Frees a block allocated with exactly this alignment and size by one of the aligned functions. NULL is ignored. */
+/* Frees a block allocated with exactly this alignment and size by one of the aligned functions. NULL is ignored. The
+ * same holds for sizes and heaps as for hak_free_sized. */
 HAK_API void hak_free_aligned_sized(void *ptr, size_t alignment, size_t size);
 
 /* Returns memory that is not in use to the system: what the calling thread caches, what finished threads left behind,
@@ -128,6 +129,89 @@ HAK_API int hak_tier_of(const void *ptr);
 
 /* The name of a tier in lower case ("tiny"); "none" for any other value. The string is static. */
 HAK_API HAK_ATTR_CONST const char *hak_tier_name(int tier);
+
+/* ---- Heaps of a program's own ----------------------------------------------------------------------------------- */
+
+/* A heap from which a program allocates by name, and of which it can give all blocks back at once: an arena for a
+ * request, a level of a game, a query, a cache with a limit. What is said at the top of this file holds for the
+ * functions here too: any thread may allocate from any heap and free its blocks at any time, but for what
+ * hak_heap_reset and hak_heap_destroy say. Operations on one heap exclude each other by a lock of its own; different
+ * heaps share nothing that their threads would wait for.
+ *
+ * A heap's blocks are like others: hak_free, hak_usable_size, hak_tier_of, hak_realloc and hak_realloc_aligned_sized
+ * take them, and the last two leave them in their heap. But hak_free_sized and hak_free_aligned_sized must NOT be given
+ * a heap's block of more than 8 KiB to 52 KiB: they look at nothing but the size, and would keep the block for
+ * hak_malloc to hand out, which ends badly when the heap goes. (As long as it does not, no harm is done.) For those who
+ * have the size, there is hak_heap_free_sized. The options that switch tiers off do not concern heaps. */
+typedef struct hak_heap hak_heap_t;
+
+/* Set `size` to sizeof(hak_heap_options_t) and the rest to 0 before setting what is wanted; a later version may add
+ * fields at the end. */
+typedef struct hak_heap_options {
+  size_t size; /* sizeof(hak_heap_options_t) */
+  size_t
+      limit_bytes; /* the most that the heap's live blocks may be together, in bytes by hak_usable_size; 0: no limit */
+} hak_heap_options_t;
+
+/* Returns a new, empty heap; `options` may be NULL for the defaults. It needs no memory of its own but some 1.5 KiB,
+ * and makes no system call when a heap was destroyed before. Fails with ENOMEM, or EINVAL when `options->size` is none
+ * that this version knows. */
+HAK_API HAK_ATTR_USE_RESULT hak_heap_t *hak_heap_new(const hak_heap_options_t *options);
+
+/* Returns a block of `heap` of at least `size` bytes with undefined content. NULL with ENOMEM besides the usual reasons
+ * when the block would put the heap above its limit; then nothing has changed. */
+HAK_API void *hak_heap_malloc(hak_heap_t *heap, size_t size) HAK_ATTR_MALLOC HAK_ATTR_NONNULL(1) HAK_ATTR_ALLOC_SIZE(2);
+
+/* hak_heap_malloc with `size` zeroed bytes. Memory that is known to be zero is not cleared a second time. */
+HAK_API void *hak_heap_zalloc(hak_heap_t *heap, size_t size) HAK_ATTR_MALLOC HAK_ATTR_NONNULL(1) HAK_ATTR_ALLOC_SIZE(2);
+
+/* hak_aligned_alloc and hak_aligned_zalloc from `heap`. */
+HAK_API void *hak_heap_aligned_alloc(hak_heap_t *heap, size_t alignment, size_t size)
+    HAK_ATTR_MALLOC HAK_ATTR_NONNULL(1) HAK_ATTR_ALLOC_ALIGN(2) HAK_ATTR_ALLOC_SIZE(3);
+HAK_API void *hak_heap_aligned_zalloc(hak_heap_t *heap, size_t alignment, size_t size)
+    HAK_ATTR_MALLOC HAK_ATTR_NONNULL(1) HAK_ATTR_ALLOC_ALIGN(2) HAK_ATTR_ALLOC_SIZE(3);
+
+/* hak_realloc in `heap`: NULL as `ptr` allocates there; a block that is not of `heap` ends the process. A limit counts
+ * what the block is afterwards, not the two copies that there may be meanwhile. */
+HAK_API void *hak_heap_realloc(hak_heap_t *heap, void *ptr, size_t size) HAK_ATTR_USE_RESULT HAK_ATTR_NONNULL(1)
+    HAK_ATTR_ALLOC_SIZE(3);
+
+/* Frees a block of `heap`, a little faster than hak_free; NULL is ignored. A block that is not of `heap` ends the
+ * process. Keeps errno. */
+HAK_API HAK_ATTR_NONNULL(1) void hak_heap_free(hak_heap_t *heap, void *ptr);
+
+/* hak_heap_free for callers that know alignment (1 to 16 if none was asked for) and size, those of the block's last
+ * allocation or reallocation. What C++'s sized delete and Rust's dealloc are to call. */
+HAK_API HAK_ATTR_NONNULL(1) void hak_heap_free_sized(hak_heap_t *heap, void *ptr, size_t alignment, size_t size);
+
+/* Frees all blocks of the heap at once. It can be used again at once, and keeps up to 2 MiB of memory to that end. No
+ * other thread may be in a call with this heap or with a block of it meanwhile, and nobody may use a pointer to one of
+ * its blocks afterwards: a free of one ends the process as far as it can be told from a new block. The limit stays; the
+ * figures of hak_heap_stats for what was (peak_bytes, failed) stay, too. Keeps errno. */
+HAK_API HAK_ATTR_NONNULL(1) void hak_heap_reset(hak_heap_t *heap);
+
+/* As hak_heap_reset, and the heap itself is gone, too: its memory is for anybody. NULL is ignored. Keeps errno. */
+HAK_API void hak_heap_destroy(hak_heap_t *heap);
+
+/* Figures of one heap. Set `size` to sizeof(hak_heap_stats_t) before the call; a later version may add fields at the
+ * end. */
+typedef struct hak_heap_stats {
+  size_t size;              /* in: sizeof(hak_heap_stats_t); out: bytes filled in */
+  uint64_t live_bytes;      /* of all live blocks, by hak_usable_size; what the limit is for */
+  uint64_t live_blocks;     /* their number */
+  uint64_t peak_bytes;      /* the most that live_bytes has been */
+  uint64_t footprint_bytes; /* address space the heap holds for its blocks: slices of segments, and mappings */
+  uint64_t limit_bytes;     /* as in the options; 0: no limit */
+  uint64_t failed;          /* requests that got NULL, because of the limit or for want of memory */
+} hak_heap_stats_t;
+
+/* Fills in `*stats`, all figures of the same moment, and returns 1; returns 0 and leaves it alone when its `size` is
+ * none that this version knows. */
+HAK_API HAK_ATTR_NONNULL(1) HAK_ATTR_NONNULL(2) int hak_heap_stats(hak_heap_t *heap, hak_heap_stats_t *stats);
+
+/* The heap of the block `ptr`; NULL for blocks of the functions that name no heap and for what is no live block. Never
+ * ends the process. */
+HAK_API hak_heap_t *hak_heap_of(const void *ptr);
 
 /* ---- What was built in, what is on, what happened --------------------------------------------------------------- */
 
@@ -188,6 +272,8 @@ typedef struct hak_stats {
   uint64_t remote_posts;                 /* messages posted to other threads' heaps */
   uint64_t remote_blocks;                /* blocks of those that arrived */
   hak_tier_stats_t tier[HAK_TIER_COUNT]; /* by HAK_TIER_* */
+  uint64_t program_heaps;                /* of hak_heap_new, not destroyed */
+  uint64_t program_heap_bytes;           /* of their live blocks, by hak_usable_size */
 } hak_stats_t;
 
 /* Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows.

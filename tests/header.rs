@@ -127,6 +127,7 @@ impl Declared {
             }
             rest = after;
         }
+        declared.types.extend(opaque_types(header));
         declared
     }
 
@@ -156,6 +157,16 @@ impl Declared {
         }
         declared
     }
+}
+
+/// The types of the header of which programs know no more than the name: `typedef struct hak_name hak_name_t;`.
+fn opaque_types(header: &str) -> Names {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let lines = header.lines().filter_map(|line| line.strip_suffix(';')).map(words);
+    lines
+        .filter(|words| words.len() == 4 && words[0] == "typedef" && words[1] == "struct")
+        .map(|words| words[3].clone())
+        .collect()
 }
 
 fn is_word(c: char) -> bool {
@@ -284,12 +295,18 @@ fn check_layouts(name: &str, bindings: &str) -> Result<(), String> {
         vec![ItemType::Structs, ItemType::Constants],
     );
 
+    let opaque = opaque_types(&header());
     let mut code = String::from("#include <hakmem.h>\n#include \"shadow.h\"\n");
     let mut assert = |condition: String, message: &str| {
         code += &format!("_Static_assert({condition}, \"{message}\");\n");
     };
     for item in syn::parse_file(bindings).unwrap().items {
         match item {
+            syn::Item::Struct(item) if opaque.contains(&item.ident.to_string()) => {
+                // One that is not public would be known: only pointers to it may exist.
+                let is_private = |field: &syn::Field| matches!(field.vis, syn::Visibility::Inherited);
+                assert!(item.fields.iter().all(is_private), "{} is opaque", item.ident);
+            }
             syn::Item::Struct(item) => {
                 let ours = item.ident.to_string();
                 let shadow = format!("{PREFIX}{ours}");

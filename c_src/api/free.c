@@ -5,7 +5,9 @@
  *       free_overflow       the bin is full: to its slab's list, or another heap's to its ring
  *     block of a pool span  pushed to the thread's magazine
  *     free_foreign          a block of another heap's slab: into a ring
- *     free_ace              a block of an ACE span: into the heap's magazine
+ *     free_ownerless        what is in no slab of a thread:
+ *       free_ace            a block of an ACE span: into the heap's magazine
+ *       hak_arena_free_view_mt  a block of a heap of the program's own (heap/arena.h)
  *     free_other            everything else: full magazines, mmap, NULL, what is no block
  *   hak_free_sized          pool sizes: to the magazine, without a look at any metadata
  */
@@ -18,6 +20,7 @@
 #include "core/slab.h"
 #include "core/span.h"
 #include "hakmem.h"
+#include "heap/arena.h"
 #include "heap/theap.h"
 #include "tier/ace.h"
 #include "tier/mmap.h"
@@ -106,7 +109,9 @@ static __attribute__((noinline)) void free_other(void *p, const char *function) 
   if (p == NULL) return;
   hak_block_info_t info = hak_block_check(p, function);
   hak_tag_t tag = hak_tagmap_get_mt(p);
-  if (info.tier == HAK_TIER_MMAP) {
+  if (info.heap != NULL) {
+    hak_arena_free_mt(info.heap, p, 0, function);
+  } else if (info.tier == HAK_TIER_MMAP) {
     if (!hak_mmap_free_mt(p)) hak_fatal(function, HAK_BAD_DOUBLE_FREE, p); /* another thread frees it this moment */
   } else if (hak_tag_is_slab(tag)) {
     free_to_heap(p, tag);
@@ -153,16 +158,26 @@ static void free_ace(void *p, hak_tag_t tag, const char *function) {
   ((hak_block_t *)p)->key = hak_freed_key(p);
 }
 
-/* A block of another owner than the last, or for which its ring has no room, or of ACE, or none. */
+/* What is in no slab, nor in a span of pool. */
+static __attribute__((noinline)) void free_ownerless(void *p, const char *function) {
+  uint64_t view = hak_tagmap_view(p);
+  if (HAK_UNLIKELY((uintptr_t)p >> 48 != 0)) { /* its upper bits have changed some of the view's */
+    free_other(p, function);
+  } else if ((view ^ HAK_VIEW_ACE) <= UINT16_MAX) {
+    free_ace(p, HAK_TAG_ACE | (view & UINT16_MAX), function);
+  } else if (hak_view_is_area(view)) {
+    hak_arena_free_view_mt(p, view, function);
+  } else {
+    free_other(p, function);
+  }
+}
+
+/* A block of another owner than the last, or for which its ring has no room, or none. */
 static __attribute__((noinline)) void free_meet_owner(void *p, const char *function) {
   hak_theap_t *heap = hak_tls.heap;
   uint32_t owner = hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(p)]);
   uint64_t code = hak_tag_code(owner - HAK_TAG_HEAPS), view = hak_tagmap_view(p);
   bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have changed some of the view's */
-  if (is_address && (view ^ HAK_VIEW_ACE) <= UINT16_MAX) {
-    free_ace(p, HAK_TAG_ACE | (view & UINT16_MAX), function);
-    return;
-  }
   hak_tag_t tag = (uint64_t)owner << HAK_TAG_OWNER_SHIFT | ((view | code) - HAK_VIEW_SLAB);
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
   if (!is_address || heap == NULL || owner == heap->id + HAK_TAG_HEAPS || (view | code) < HAK_VIEW_SLAB ||
@@ -182,7 +197,11 @@ static __attribute__((noinline)) void free_foreign(void *p, const char *function
   uint64_t view = hak_tagmap_view(p) | hak_tls_foreign();
   if (HAK_UNLIKELY(view < HAK_VIEW_SLAB) || HAK_UNLIKELY(!free_is_block(p, hak_tls_bin_of_view(view))) ||
       HAK_UNLIKELY(!hak_remote_put(hak_tls_foreign_ring(), p, hak_tls_foreign_tag() | (view - HAK_VIEW_SLAB)))) {
-    free_meet_owner(p, function);
+    if (view < (uint64_t)3 << HAK_VIEW_KIND_SHIFT) {
+      free_ownerless(p, function);
+    } else {
+      free_meet_owner(p, function);
+    }
     return;
   }
   ((hak_block_t *)p)->key = hak_freed_key(p);

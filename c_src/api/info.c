@@ -8,6 +8,7 @@
 #include "core/segment.h"
 #include "core/stats.h"
 #include "hakmem.h"
+#include "heap/arena.h"
 #include "heap/theap.h"
 #include "tier/mmap.h"
 #include "tier/tiers.h"
@@ -40,6 +41,7 @@ void hak_collect(int force) {
   hak_theap_t *heap = hak_tls.heap;
   if (heap != NULL) hak_theap_flush(heap);
   hak_theap_collect_others_mt();
+  hak_arena_collect_all_mt();
   hak_purge_all_mt(force != 0);
   hak_mmap_collect_mt(force != 0);
 }
@@ -70,6 +72,7 @@ int hak_stats_get(hak_stats_t *stats) {
   hak_tier_stats_t *mmap = &stats->tier[HAK_TIER_MMAP];
   hak_mmap_stats_mt(&stats->mmap_bytes, &stats->mmap_cached_bytes, &mmap->served, &mmap->returned);
   mmap->refills = mmap->served;
+  hak_arena_sum_mt(&stats->program_heaps, &stats->program_heap_bytes);
   return 1;
 }
 
@@ -87,6 +90,8 @@ void hak_stats_print(int fd) {
   INFO_FIGURE(heaps_parked);
   INFO_FIGURE(remote_posts);
   INFO_FIGURE(remote_blocks);
+  INFO_FIGURE(program_heaps);
+  INFO_FIGURE(program_heap_bytes);
 #undef INFO_FIGURE
   for (int tier = 0; tier < HAK_TIER_COUNT; tier++) {
 #define INFO_COUNTER(name, meaning) \

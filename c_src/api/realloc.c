@@ -7,7 +7,9 @@
 #include "api/block.h"
 #include "base/bits.h"
 #include "core/tagmap.h"
+#include "api/realloc.h"
 #include "hakmem.h"
+#include "heap/arena.h"
 #include "tier/mmap.h"
 
 /* A new block with the old one's content; the old one is freed unless there is no memory. */
@@ -19,16 +21,39 @@ static __attribute__((noinline)) void *realloc_move(void *old, size_t old_bytes,
   return block;
 }
 
+/* The same in a heap of the program's own. The old block counts as gone when the new one is asked for. */
+static void *realloc_move_in(hak_heap_t *heap, void *old, size_t bytes, size_t old_size, size_t alignment, size_t size,
+                             const char *function) {
+  size_t class_bytes = alignment <= HAK_GRAIN ? size : hak_aligned_class_bytes(alignment, size);
+  const hak_arena_request_t request = {class_bytes, size, alignment, bytes};
+  uintptr_t slot = hak_arena_slot_mt(heap, &request, function) & ~HAK_SLOT_ZERO;
+  if (slot == 0) return NULL;
+  memcpy((void *)slot, old, old_size < size ? old_size : size);
+  hak_arena_free_mt(heap, old, bytes, function);
+  return (void *)slot;
+}
+
+/* A mapping, resized to another size that only a mapping has; NULL when it has to be moved. */
+static void *realloc_mapping(void *p, const hak_block_info_t *info, size_t size) {
+  if (size > PTRDIFF_MAX) return NULL;
+  return info->heap == NULL ? hak_mmap_resize_mt(p, size) : hak_arena_resize_mt(info->heap, p, info->bytes, size);
+}
+
+void *hak_realloc_checked(void *p, const hak_block_info_t *info, size_t size, const char *function) {
+  if (info->tier == HAK_TIER_MMAP && size > HAK_ACE_MAX) {
+    void *resized = realloc_mapping(p, info, size);
+    if (resized != NULL) return resized;
+  } else if (size <= info->bytes && (size >= info->bytes / 2 || hak_good_size(size) == info->bytes)) {
+    return p;
+  }
+  if (info->heap == NULL) return realloc_move(p, info->bytes, HAK_GRAIN, size);
+  return realloc_move_in(info->heap, p, info->bytes, info->bytes, HAK_GRAIN, size, function);
+}
+
 static __attribute__((noinline)) void *realloc_other(void *p, size_t size) {
   if (p == NULL) return hak_malloc(size);
   hak_block_info_t info = hak_block_check(p, "hak_realloc");
-  if (info.tier == HAK_TIER_MMAP && size > HAK_ACE_MAX) {
-    void *resized = size <= PTRDIFF_MAX ? hak_mmap_resize_mt(p, size) : NULL;
-    if (resized != NULL) return resized;
-  } else if (size <= info.bytes && (size >= info.bytes / 2 || hak_good_size(size) == info.bytes)) {
-    return p;
-  }
-  return realloc_move(p, info.bytes, HAK_GRAIN, size);
+  return hak_realloc_checked(p, &info, size, "hak_realloc");
 }
 
 /* The bytes of the block of a slab that begins at p; 0 if that is not so, or takes a closer look. */
@@ -62,23 +87,25 @@ static __attribute__((noinline)) void *realloc_sized_other(void *p, size_t align
   }
   if (old_bytes > HAK_ACE_MAX && new_bytes > HAK_ACE_MAX) {
     if (alignment > HAK_SLICE_BYTES && new_size <= old_size) return p; /* its mapping may be smaller than a class */
-    bool remaps = alignment <= hak_os_page_bytes() && new_size <= PTRDIFF_MAX;
-    if (remaps && hak_block_check(p, "hak_realloc_aligned_sized").tier == HAK_TIER_MMAP) {
-      void *resized = hak_mmap_resize_mt(p, new_size);
+    if (alignment <= hak_os_page_bytes()) {
+      hak_block_info_t info = hak_block_check(p, "hak_realloc_aligned_sized");
+      void *resized = info.tier == HAK_TIER_MMAP ? realloc_mapping(p, &info, new_size) : NULL;
       if (resized != NULL) return resized;
     }
   } else if (new_bytes <= HAK_ACE_MAX && hak_good_size(old_bytes) == hak_good_size(new_bytes)) {
     return p;
   }
-  hak_block_check(p, "hak_realloc_aligned_sized");
-  return realloc_move(p, old_size, alignment, new_size);
+  hak_block_info_t info = hak_block_check(p, "hak_realloc_aligned_sized");
+  if (info.heap == NULL) return realloc_move(p, old_size, alignment, new_size);
+  return realloc_move_in(info.heap, p, info.bytes, old_size, alignment, new_size, "hak_realloc_aligned_sized");
 }
 
 void *hak_realloc_aligned_sized(void *p, size_t alignment, size_t old_size, size_t new_size) {
   /* Whether the class stays the same is in the sizes; a move looks at the block, which frees it after all. */
   if (HAK_LIKELY(alignment - 1 < HAK_GRAIN && hak_is_pow2(alignment) && old_size <= HAK_MID_MAX)) {
     if (new_size <= HAK_MID_MAX && hak_slab_bin_of(old_size) == hak_slab_bin_of(new_size)) return p;
-    if (HAK_LIKELY(realloc_slab_bytes(p) >= old_size)) return realloc_move(p, old_size, HAK_GRAIN, new_size);
+    /* the size 0 does not pass: a block of no slab has 0 bytes here, too */
+    if (HAK_LIKELY(old_size - 1 < realloc_slab_bytes(p))) return realloc_move(p, old_size, HAK_GRAIN, new_size);
   }
   return realloc_sized_other(p, alignment, old_size, new_size);
 }

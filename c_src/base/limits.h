@@ -37,6 +37,14 @@
 #define HAK_THEAP_ID_MAX ((1u << 17) - 1)
 #define HAK_THEAPS_PER_CHUNK 64u
 
+/* Heaps of a program's own have ids from 1, too. */
+#define HAK_ARENA_ID_MAX ((1u << 20) - 1)
+#define HAK_ARENAS_PER_CHUNK 64u
+
+/* What such a heap keeps when it is reset, and an empty area of the most slices that it keeps as the last of its class. */
+#define HAK_ARENA_KEPT_SLICES 32u
+#define HAK_ARENA_IDLE_SLICES 4u
+
 /* Carving a slab touches at most this much fresh memory at a time. */
 #define HAK_CARVE_BYTES ((size_t)4096)
 

@@ -9,6 +9,8 @@
 #define HAK_BAD_DOUBLE_FREE "double free"
 #define HAK_BAD_FOREIGN "not a block of this allocator"
 #define HAK_BAD_INTERIOR "pointer inside a block"
+#define HAK_BAD_HEAP "not a block of this heap"
+#define HAK_BAD_DESTROYED "not a live heap"
 #define HAK_BAD_OVERWRITTEN "a free block was written to"
 
 /* Formats as snprintf does, for %s %d %u %zu %lu %lx %llu only, and returns the length written (without the NUL). */

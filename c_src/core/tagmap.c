@@ -55,12 +55,14 @@ hak_tag_t hak_tagmap_get_mt(const void *p) {
   case HAK_VIEW_ACE >> HAK_VIEW_KIND_SHIFT:
     return HAK_TAG_ACE | (view & (HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK));
   default:
+    if (hak_view_is_area(view)) return hak_tag_of_area_view(view);
     return view == TAGMAP_FREED ? HAK_TAG_FREED : 0;
   }
 }
 
 static uint64_t tagmap_view_of(hak_tag_t tag) {
   uint64_t low = tag & (HAK_TAG_CLASS_MASK | HAK_TAG_BACK_MASK);
+  if (hak_tag_is_area(tag)) return hak_view_of_area(tag);
   if (hak_tag_is_slab(tag)) {
     bool stays = hak_slab_classes[hak_tag_class(tag)].block_bytes >= HAK_TRAVEL_MIN;
     return (HAK_VIEW_SLAB | low) & ~(stays ? 0 : hak_tag_code(hak_tag_heap_id(tag)));

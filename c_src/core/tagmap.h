@@ -12,6 +12,9 @@
  *         1  0    ones     ones     ones     slices back    class    0     a span of ACE
  *         0  0    ones     ones     ones     ones           0        0     once used, free now
  *         0  0    ones     ones     ones     ones           1        0     nothing
+ *         0  0    id       ones     000s     slices back    class    0     an area of the arena with that id
+ *
+ * The classes of an area are those of slabs or, where the bit s is set, those of spans; together they are its bins.
  *
  * The class is where it is a bin's offset, so a slab is whatever has a view from HAK_VIEW_SLAB on, and the rest is the
  * offset. But the blocks of less than a cache line go home, so in their slabs the code has zeros for the owner: in 17 of 34
@@ -25,6 +28,7 @@
  *   1, 2                     slices back    class   0     a span of pool, of ACE
  *   3                        0              0       0     once used, free now
  *   0                        0              0       0     nothing
+ *   1s and the arena's id    slices back    class   0     an area of that arena
  *
  * An entry of 0 is nobody's. Addresses have 48 bits.
  *
@@ -49,6 +53,9 @@
 #define HAK_TAG_ACE ((uint64_t)2 << HAK_TAG_OWNER_SHIFT)
 #define HAK_TAG_FREED ((uint64_t)3 << HAK_TAG_OWNER_SHIFT)
 #define HAK_TAG_HEAPS 3u /* the owner of a heap's slabs is its id + 3 */
+#define HAK_TAG_ARENA ((uint64_t)1 << 63)
+#define HAK_TAG_ARENA_SPAN ((uint64_t)1 << 62) /* its class is one of spans */
+#define HAK_TAG_ARENA_ID ((((uint64_t)1 << 30) - 1) << HAK_TAG_OWNER_SHIFT)
 #define HAK_TAG_BACK_SHIFT 10
 #define HAK_TAG_BACK_MASK ((uint64_t)(HAK_SLICES - 1) << HAK_TAG_BACK_SHIFT)
 #define HAK_TAG_CLASS_MASK ((uint64_t)63 * HAK_BIN_SCALE)
@@ -58,6 +65,10 @@
 #define HAK_VIEW_KIND_SHIFT 62
 #define HAK_VIEW_POOL ((uint64_t)1 << HAK_VIEW_KIND_SHIFT | ~((uint64_t)3 << HAK_VIEW_KIND_SHIFT | UINT16_MAX))
 #define HAK_VIEW_ACE (HAK_VIEW_POOL ^ (uint64_t)3 << HAK_VIEW_KIND_SHIFT)
+/* Of an area, without the arena's id, class and slices back; the bits that tell it from others; the class is a span's. */
+#define HAK_VIEW_ARENA ((uint64_t)0xfff << 20)
+#define HAK_VIEW_ARENA_MASK ((uint64_t)3 << HAK_VIEW_KIND_SHIFT | (uint64_t)0x7fff << 17)
+#define HAK_VIEW_ARENA_SPAN ((uint64_t)1 << 16)
 #define HAK_VIEW_CODE ((uint64_t)15 << 16 | (((uint64_t)1 << 30) - 1) << 32)
 
 HAK_HIDDEN extern _Atomic uint64_t hak_tagmap[(size_t)1 << HAK_TAGMAP_BITS];
@@ -99,13 +110,32 @@ HAK_FAST hak_tag_t hak_tag_of_span(unsigned class_number, unsigned back) {
          (uint64_t)back << HAK_TAG_BACK_SHIFT;
 }
 HAK_FAST uint32_t hak_tag_owner(hak_tag_t tag) { return (uint32_t)(tag >> HAK_TAG_OWNER_SHIFT); }
-HAK_FAST bool hak_tag_is_slab(hak_tag_t tag) { return hak_tag_owner(tag) > HAK_TAG_HEAPS; }
+/* By sign, for the tags of areas are negative. */
+HAK_FAST bool hak_tag_is_slab(hak_tag_t tag) {
+  return (int64_t)tag >= (int64_t)(HAK_TAG_HEAPS + 1) << HAK_TAG_OWNER_SHIFT;
+}
+HAK_FAST bool hak_tag_is_area(hak_tag_t tag) { return (tag & HAK_TAG_ARENA) != 0; }
+HAK_FAST uint32_t hak_tag_arena_id(hak_tag_t tag) {
+  return (uint32_t)((tag & HAK_TAG_ARENA_ID) >> HAK_TAG_OWNER_SHIFT);
+}
 HAK_FAST bool hak_tag_is_span(hak_tag_t tag) { return tag >= HAK_TAG_POOL && tag < HAK_TAG_FREED; }
 HAK_FAST unsigned hak_tag_class(hak_tag_t tag) { return (unsigned)((tag & HAK_TAG_CLASS_MASK) / HAK_BIN_SCALE); }
 HAK_FAST uint32_t hak_tag_heap_id(hak_tag_t tag) { return hak_tag_owner(tag) - HAK_TAG_HEAPS; }
+/* The view of an area's slice: its tag without the signs of one. */
+HAK_FAST bool hak_view_is_area(uint64_t view) { return (view & HAK_VIEW_ARENA_MASK) == HAK_VIEW_ARENA; }
+HAK_FAST uint64_t hak_view_of_area(hak_tag_t tag) {
+  uint64_t span = (tag & HAK_TAG_ARENA_SPAN) != 0 ? HAK_VIEW_ARENA_SPAN : 0;
+  return HAK_VIEW_ARENA | span | (tag & (HAK_TAG_ARENA_ID | HAK_TAG_BACK_MASK | HAK_TAG_CLASS_MASK));
+}
+HAK_FAST hak_tag_t hak_tag_of_area_view(uint64_t view) {
+  uint64_t span = (view & HAK_VIEW_ARENA_SPAN) != 0 ? HAK_TAG_ARENA_SPAN : 0;
+  return HAK_TAG_ARENA | span | (view & (HAK_TAG_ARENA_ID | HAK_TAG_BACK_MASK | HAK_TAG_CLASS_MASK));
+}
+
 HAK_FAST unsigned hak_tag_back(hak_tag_t tag) { return (unsigned)(tag >> HAK_TAG_BACK_SHIFT) % HAK_SLICES; }
 
 _Static_assert(HAK_SLAB_CLASSES <= 64 && HAK_SPAN_CLASSES <= 64, "a class has six bits in a tag and a view");
+_Static_assert(HAK_ARENA_ID_MAX < 1u << 30, "an arena's id has 30 bits");
 _Static_assert(HAK_TAG_BACK_SHIFT == 10 && HAK_TAGMAP_BITS == 20, "the index tells what a view lies over");
 _Static_assert(HAK_THEAP_ID_MAX == (1u << 17) - 1, "a heap's id is half of a code");
 

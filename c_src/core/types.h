@@ -12,6 +12,8 @@
  *   ring      blocks of one other heap that this thread freed and has not posted yet
  *   inbox     a heap's queue of blocks that other threads freed
  *   tag       what the tag map says about a slice
+ *   arena     what the core calls a heap of a program's own
+ *   area      a run of slices cut into blocks of one class, owned by an arena
  *
  * A field whose name begins with x is written by more than one thread and atomic. All others belong to the owner named
  * at the structure. */
@@ -106,7 +108,21 @@ typedef struct hak_span {
   _Atomic uint64_t xzero;
 } hak_span_t;
 
-/* The state of the slab or span that begins at a slice. xmask is outside of the union on purpose: it is the bitmap of
+/* Owner: the arena, under its lock. Offsets are from `base`. A block below `frontier` is in the list `free`, or `used`.
+ * Invariants: (length of free + used) * block size == frontier <= end. */
+typedef struct hak_area {
+  hak_block_t *free;
+  struct hak_area *next, *previous; /* the ring of its arena's areas of the class */
+  char *base;
+  uint32_t frontier;  /* what is behind was not handed out since the area was made or its arena reset */
+  uint32_t zero_from; /* what is behind is known to be zero */
+  uint32_t end;       /* of the last block */
+  uint16_t used;      /* blocks that the program has */
+  uint8_t bin;        /* the class: core/tagmap.h */
+  uint8_t slices;
+} hak_area_t;
+
+/* The state of the slab, span or area that begins at a slice. xmask is outside of the union on purpose: it is the bitmap of
  * free blocks of a span and 0 whenever the slice does not begin one, so that a thread that comes late to a span which
  * was released takes nothing. xclass: the span class, valid for whoever holds a block of it. */
 typedef struct hak_cell {
@@ -115,6 +131,7 @@ typedef struct hak_cell {
   union {
     hak_slab_t slab;
     hak_span_t span;
+    hak_area_t area;
   };
 } hak_cell_t;
 

@@ -6,6 +6,7 @@
 #include "core/guard.h"
 #include "core/registry.h"
 #include "core/segment.h"
+#include "heap/arena.h"
 #include "heap/theap.h"
 #include "os/os.h"
 #include "tier/mmap.h"
@@ -20,6 +21,7 @@ static void fork_prepare(void) {
   hak_lock(&hak_registry_lock); /* no heap is made from here on, except by this thread */
   fork_mine = hak_tls.heap;
   fork_heaps_are_still = hak_guard_claim_others_mt(fork_mine);
+  hak_arena_lock_all_mt();
   hak_lock(&hak_segment_lock);
   hak_lock(&hak_mmap_lock);
   hak_locks_begin_mine();
@@ -29,6 +31,7 @@ static void fork_parent(void) {
   hak_locks_end_mine();
   hak_unlock(&hak_mmap_lock);
   hak_unlock(&hak_segment_lock);
+  hak_arena_unlock_all_mt();
   hak_guard_release_others_mt(fork_mine);
   hak_unlock(&hak_registry_lock);
 }
@@ -40,6 +43,7 @@ static void fork_child(void) {
   hak_os_reset();
   hak_lock_reset(&hak_mmap_lock);
   hak_lock_reset(&hak_segment_lock);
+  hak_arena_reset_locks();
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count && fork_heaps_are_still; id++) {
     hak_theap_t *heap = hak_registry_heap(id);

@@ -13,6 +13,7 @@
 #include "core/slab.h"
 #include "core/span.h"
 #include "core/stats.h"
+#include "heap/arena.h"
 #include "heap/fork.h"
 #include "os/os.h"
 #include "tier/mmap.h"
@@ -155,8 +156,20 @@ void hak_theap_tick(hak_theap_t *heap) {
 
 void hak_theap_free_strays(void **strays, uint32_t count) {
   while (count-- != 0) {
-    if (!hak_mmap_free_mt(strays[count]))
-      hak_fatal("hak_free_sized", hak_mmap_explain_mt(strays[count]), strays[count]);
+    void *stray = strays[count];
+    hak_tag_t tag = hak_tagmap_get_mt(stray);
+    hak_mmap_list_t *list;
+    hak_heap_t *arena = NULL;
+    if (hak_tag_is_area(tag)) {
+      arena = hak_arena_by_id(hak_tag_arena_id(tag));
+    } else if (hak_mmap_find_mt(stray, &list) != 0) {
+      arena = hak_arena_of_list(list);
+    }
+    if (arena != NULL) {
+      hak_arena_free_mt(arena, stray, 0, "hak_free_sized");
+    } else if (!hak_mmap_free_mt(stray)) {
+      hak_fatal("hak_free_sized", hak_mmap_explain_mt(stray), stray);
+    }
   }
 }
 

@@ -85,7 +85,7 @@ HAK_HIDDEN void hak_theap_tick(hak_theap_t *heap);
 /* Gives everything the calling thread caches back to slabs and spans, and takes in what others freed. */
 HAK_HIDDEN void hak_theap_flush(hak_theap_t *heap);
 
-/* Frees what a spill found not to be in a span (core/span.h): blocks of the mmap tier, or the process ends. */
+/* Frees what a spill found not to be in a span (core/span.h): blocks of the mmap tier or of arenas, or the process ends. */
 HAK_SLOW void hak_theap_free_strays(void **strays, uint32_t count);
 
 /* Takes in what was freed to the heaps of other threads, where they are not at it themselves, and releases their empty

@@ -21,6 +21,8 @@ hak_lock_t hak_mmap_lock;
 typedef struct {
   char *base; /* NULL: empty */
   size_t bytes;
+  hak_mmap_list_t *list; /* or NULL */
+  char *next, *previous; /* the bases of its neighbours on that list: places in the table change */
 } mmap_block_t;
 
 static mmap_block_t *mmap_table;
@@ -63,13 +65,23 @@ static bool mmap_reserve_locked(void) {
   return true;
 }
 
-static void mmap_insert_locked(char *base, size_t bytes) {
-  mmap_place_locked((mmap_block_t){base, bytes});
+static void mmap_insert_locked(char *base, size_t bytes, hak_mmap_list_t *list) {
+  mmap_block_t block = {.base = base, .bytes = bytes, .list = list};
+  if (list != NULL) {
+    block.next = list->first;
+    if (block.next != NULL) mmap_find_locked(block.next)->previous = base;
+    list->first = base;
+  }
+  mmap_place_locked(block);
   mmap_blocks++;
   mmap_live_bytes += bytes;
 }
 
 static void mmap_remove_locked(mmap_block_t *block) {
+  if (block->list != NULL) {
+    if (block->next != NULL) mmap_find_locked(block->next)->previous = block->previous;
+    *(block->previous != NULL ? &mmap_find_locked(block->previous)->next : &block->list->first) = block->next;
+  }
   mmap_blocks--;
   mmap_live_bytes -= block->bytes;
   size_t hole = (size_t)(block - mmap_table);
@@ -115,6 +127,10 @@ static void *mmap_out_of_memory(size_t bytes) {
 }
 
 void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed) {
+  return hak_mmap_alloc_on_mt(NULL, bytes, alignment, zeroed);
+}
+
+void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment, bool *zeroed) {
   size_t page = hak_os_page_bytes();
   if (bytes > PTRDIFF_MAX - page) return mmap_out_of_memory(bytes);
   bytes = bytes == 0 ? page : hak_align_up(bytes, page);
@@ -123,7 +139,7 @@ void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed) {
   bool room = mmap_reserve_locked();
   if (room) base = hak_mmap_cache_take_locked(bytes, alignment < page ? page : alignment);
   if (base != NULL) {
-    mmap_insert_locked(base, bytes);
+    mmap_insert_locked(base, bytes, list);
     mmap_served++;
   }
   hak_unlock(&hak_mmap_lock);
@@ -140,7 +156,7 @@ void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed) {
   hak_lock(&hak_mmap_lock);
   room = mmap_reserve_locked(); /* again: others may have come between */
   if (room) {
-    mmap_insert_locked(base, bytes);
+    mmap_insert_locked(base, bytes, list);
     mmap_served++;
   }
   hak_unlock(&hak_mmap_lock);
@@ -149,30 +165,53 @@ void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed) {
   return mmap_out_of_memory(bytes);
 }
 
+/* Takes a live block out of the table and puts it into the cache; what that has no room for is returned. */
+static hak_extent_t mmap_free_locked(mmap_block_t *block, uint64_t now_ms) {
+  char *base = block->base;
+  size_t bytes = block->bytes;
+  mmap_remove_locked(block);
+  mmap_returned++;
+  return hak_mmap_cache_put_locked(base, bytes, now_ms);
+}
+
 bool hak_mmap_free_mt(void *p) {
   uint64_t now = hak_os_now_ms();
   hak_extent_t too_many = {0};
   hak_lock(&hak_mmap_lock);
   mmap_block_t *block = mmap_find_locked(p);
   bool found = block != NULL;
-  if (found) {
-    size_t bytes = block->bytes;
-    mmap_remove_locked(block);
-    mmap_returned++;
-    too_many = hak_mmap_cache_put_locked(p, bytes, now);
-  }
+  if (found) too_many = mmap_free_locked(block, now);
   hak_unlock(&hak_mmap_lock);
   mmap_unmap(too_many);
   if (found) mmap_trim(false, MMAP_EVICT_MAX);
   return found;
 }
 
-size_t hak_mmap_bytes_mt(const void *p) {
+void hak_mmap_free_list_mt(hak_mmap_list_t *list) {
+  for (bool more = true; more;) {
+    uint64_t now = hak_os_now_ms();
+    hak_extent_t too_many = {0};
+    hak_lock(&hak_mmap_lock);
+    if (list->first != NULL) too_many = mmap_free_locked(mmap_find_locked(list->first), now);
+    more = list->first != NULL;
+    hak_unlock(&hak_mmap_lock);
+    mmap_unmap(too_many);
+    mmap_trim(false, MMAP_EVICT_MAX);
+  }
+}
+
+size_t hak_mmap_find_mt(const void *p, hak_mmap_list_t **list) {
   hak_lock(&hak_mmap_lock);
   const mmap_block_t *block = mmap_find_locked(p);
   size_t bytes = block == NULL ? 0 : block->bytes;
+  *list = block == NULL ? NULL : block->list;
   hak_unlock(&hak_mmap_lock);
   return bytes;
+}
+
+size_t hak_mmap_bytes_mt(const void *p) {
+  hak_mmap_list_t *list;
+  return hak_mmap_find_mt(p, &list);
 }
 
 void *hak_mmap_resize_mt(void *p, size_t bytes) {
@@ -184,6 +223,7 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   mmap_block_t *block = mmap_find_locked(p);
   hak_check(block != NULL);
   size_t old_bytes = block->bytes;
+  hak_mmap_list_t *list = block->list;
   if (bytes <= old_bytes) {
     block->bytes = bytes;
     mmap_live_bytes -= old_bytes - bytes;
@@ -201,7 +241,7 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   hak_lock(&hak_mmap_lock);
   /* A place for it was there before; that others filled the table since, to the last place, cannot be mended. */
   hak_check(mmap_reserve_locked() || mmap_blocks < mmap_capacity - 1);
-  mmap_insert_locked(moved == NULL ? p : moved, moved == NULL ? old_bytes : bytes);
+  mmap_insert_locked(moved == NULL ? p : moved, moved == NULL ? old_bytes : bytes, list);
   hak_unlock(&hak_mmap_lock);
   return moved;
 }

@@ -6,15 +6,29 @@
 
 #include "os/os.h"
 
+/* A list of live blocks, of an arena: for whoever wants to free all of them at once. All zero is an empty one. */
+typedef struct hak_mmap_list {
+  char *first; /* under the lock */
+} hak_mmap_list_t;
+
 /* A block of at least `bytes` bytes, aligned to `alignment` (a power of two). *zeroed: known to be zero. NULL with errno
  * ENOMEM without memory. */
 HAK_HIDDEN void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed);
+
+/* The same, and puts it on the list, where it stays while it is live, however it is resized. */
+HAK_HIDDEN void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment, bool *zeroed);
+
+/* Frees all blocks on the list, to which nobody adds any meanwhile. Keeps errno. */
+HAK_HIDDEN void hak_mmap_free_list_mt(hak_mmap_list_t *list);
 
 /* Frees the block; false when no live block begins at p. Keeps errno. */
 HAK_HIDDEN bool hak_mmap_free_mt(void *p);
 
 /* The size of the live block that begins at p; 0 when none does. */
 HAK_HIDDEN size_t hak_mmap_bytes_mt(const void *p);
+
+/* The same, and stores the list that the block is on, NULL if it is on none. */
+HAK_HIDDEN size_t hak_mmap_find_mt(const void *p, hak_mmap_list_t **list);
 
 /* Resizes a live block to at least `bytes`, above what the tiers before serve; may move it, to a page boundary only.
  * NULL without memory, or where the system cannot move what it keeps as two mappings (a

@@ -14,15 +14,15 @@
 //!
 //! Every function may be called from any thread at any time. Sizes and alignments are in bytes. A block belongs to
 //! whoever holds the pointer until exactly one call of a free or realloc function takes it; any thread may make that
-//! call. Functions that allocate return null with `errno` = `ENOMEM` when memory runs out, or when the request is larger
-//! than [`isize::MAX`], and leave every block already allocated untouched. A block is aligned to 16 bytes at least. A
-//! request for 0 bytes yields a unique block of the smallest size.
+//! call. Functions that allocate return null with `errno` = `ENOMEM` when memory runs out, or when the request is
+//! larger than [`isize::MAX`], and leave every block already allocated untouched. A block is aligned to 16 bytes at
+//! least. A request for 0 bytes yields a unique block of the smallest size.
 //!
 //! A pointer that is not a live block of this allocator, handed to a function that needs one, ends the process with one
 //! line on standard error.
 //!
-//! With the feature `override`, `malloc` and its family and C++'s `operator new` and `delete` are hakmem's as well, in the
-//! whole program.
+//! With the feature `override`, `malloc` and its family and C++'s `operator new` and `delete` are hakmem's as well, in
+//! the whole program.
 //!
 //! The bindings are written by hand; a test of the repository compares every prototype, structure, constant and symbol
 //! with `hakmem.h` and with the library.
@@ -107,6 +107,57 @@ pub struct hak_stats_t {
     pub remote_blocks: u64,
     /// Counters of each tier, by `HAK_TIER_*`.
     pub tier: [hak_tier_stats_t; HAK_TIER_COUNT as usize],
+    /// Heaps of [`hak_heap_new`] that were not destroyed.
+    pub program_heaps: u64,
+    /// Live blocks of those, in bytes by [`hak_usable_size`].
+    pub program_heap_bytes: u64,
+}
+
+/// A heap of a program's own: see [`hak_heap_new`]. Only pointers to it exist.
+///
+/// A heap's blocks are like others: [`hak_free`], [`hak_usable_size`], [`hak_tier_of`], [`hak_realloc`] and
+/// [`hak_realloc_aligned_sized`] take them, and the last two leave them in their heap. But [`hak_free_sized`] and
+/// [`hak_free_aligned_sized`] must not be given a heap's block of more than 8 KiB to 52 KiB: they look at nothing but
+/// the size, and would keep the block for [`hak_malloc`] to hand out. For those who have the size, there is
+/// [`hak_heap_free_sized`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct hak_heap_t {
+    _private: [u8; 0],
+    // Neither Send, Sync nor Unpin by itself: those who wrap the pointer say what holds for it.
+    _marker: core::marker::PhantomData<(*mut u8, core::marker::PhantomPinned)>,
+}
+
+/// How a heap is to be. Set `size` to the size of this structure and the rest to 0 before setting what is wanted; a
+/// later version may add fields at the end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct hak_heap_options_t {
+    /// The size of this structure.
+    pub size: usize,
+    /// The most that the heap's live blocks may be together, in bytes by [`hak_usable_size`]; 0: no limit.
+    pub limit_bytes: usize,
+}
+
+/// Figures of one heap. Set `size` to the size of this structure before [`hak_heap_stats`]; a later version may add
+/// fields at the end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct hak_heap_stats_t {
+    /// In: the size of this structure; out: the bytes filled in.
+    pub size: usize,
+    /// Of all live blocks, by [`hak_usable_size`]; what the limit is for.
+    pub live_bytes: u64,
+    /// Their number.
+    pub live_blocks: u64,
+    /// The most that `live_bytes` has been.
+    pub peak_bytes: u64,
+    /// Address space the heap holds for its blocks: slices of segments, and mappings.
+    pub footprint_bytes: u64,
+    /// As in the options; 0: no limit.
+    pub limit_bytes: u64,
+    /// Requests that got null, because of the limit or for want of memory.
+    pub failed: u64,
 }
 
 /// What was built in. Set `size` to the size of this structure before [`hak_config_get`]; a later version may add fields
@@ -217,6 +268,56 @@ extern "C" {
 
     /// The name of a tier in lower case ("tiny"); "none" for any other value. The string is static.
     pub fn hak_tier_name(tier: c_int) -> *const c_char;
+
+    /// Returns a new, empty heap; `options` may be null for the defaults. Fails with `ENOMEM`, or `EINVAL` when the
+    /// `size` in `options` is none that the library knows.
+    ///
+    /// Any thread may allocate from any heap and free its blocks at any time, but for what [`hak_heap_reset`] and
+    /// [`hak_heap_destroy`] say.
+    pub fn hak_heap_new(options: *const hak_heap_options_t) -> *mut hak_heap_t;
+
+    /// Returns a block of `heap` of at least `size` bytes with undefined content. Null with `ENOMEM` besides the usual
+    /// reasons when the block would put the heap above its limit; then nothing has changed.
+    pub fn hak_heap_malloc(heap: *mut hak_heap_t, size: usize) -> *mut c_void;
+
+    /// [`hak_heap_malloc`] with `size` zeroed bytes.
+    pub fn hak_heap_zalloc(heap: *mut hak_heap_t, size: usize) -> *mut c_void;
+
+    /// [`hak_aligned_alloc`] from `heap`.
+    pub fn hak_heap_aligned_alloc(heap: *mut hak_heap_t, alignment: usize, size: usize) -> *mut c_void;
+
+    /// [`hak_aligned_zalloc`] from `heap`.
+    pub fn hak_heap_aligned_zalloc(heap: *mut hak_heap_t, alignment: usize, size: usize) -> *mut c_void;
+
+    /// [`hak_realloc`] in `heap`: null as `ptr` allocates there; a block that is not of `heap` ends the process. A
+    /// limit counts what the block is afterwards, not the two copies that there may be meanwhile.
+    pub fn hak_heap_realloc(heap: *mut hak_heap_t, ptr: *mut c_void, size: usize) -> *mut c_void;
+
+    /// Frees a block of `heap`, a little faster than [`hak_free`]; null is ignored. A block that is not of `heap` ends
+    /// the process. Keeps `errno`.
+    pub fn hak_heap_free(heap: *mut hak_heap_t, ptr: *mut c_void);
+
+    /// [`hak_heap_free`] for callers that know alignment (1 to 16 if none was asked for) and size, those of the block's
+    /// last allocation or reallocation.
+    pub fn hak_heap_free_sized(heap: *mut hak_heap_t, ptr: *mut c_void, alignment: usize, size: usize);
+
+    /// Frees all blocks of the heap at once. It can be used again at once, and keeps up to 2 MiB of memory to that end.
+    /// No other thread may be in a call with this heap or with a block of it meanwhile, and nobody may use a pointer to
+    /// one of its blocks afterwards: a free of one ends the process as far as it can be told from a new block. Keeps
+    /// `errno`.
+    pub fn hak_heap_reset(heap: *mut hak_heap_t);
+
+    /// As [`hak_heap_reset`], and the heap itself is gone, too: its memory is for anybody. Null is ignored. Keeps
+    /// `errno`.
+    pub fn hak_heap_destroy(heap: *mut hak_heap_t);
+
+    /// Fills in `*stats`, all figures of the same moment, and returns 1; returns 0 and leaves it alone when its `size`
+    /// is none that the library knows.
+    pub fn hak_heap_stats(heap: *mut hak_heap_t, stats: *mut hak_heap_stats_t) -> c_int;
+
+    /// The heap of the block `ptr`; null for blocks of the functions that name no heap and for what is no live block.
+    /// Never ends the process.
+    pub fn hak_heap_of(ptr: *const c_void) -> *mut hak_heap_t;
 
     /// Writes what was built in (version, compiler, flags, tiers and size limits) and what is on (every option with its
     /// value and the environment variable that sets it) to the file descriptor `fd`.

@@ -49,7 +49,7 @@ static void table(size_t steps) {
       hak_os_fail_calls(0, step % 3 == 0 ? FAIL_ALWAYS : 0);
       if (mmap_reserve_locked()) {
         bytes[i] = rng_between(&rng, 1, 100) * PAGE;
-        mmap_insert_locked(bases[i], bytes[i]);
+        mmap_insert_locked(bases[i], bytes[i], NULL);
       }
       hak_os_fail_calls(0, 0);
     }
@@ -70,7 +70,7 @@ static void table(size_t steps) {
   size_t before = mmap_capacity, n = 0; /* it cannot grow: more than half full, but never full */
   hak_os_fail_calls(0, FAIL_ALWAYS);
   while (mmap_reserve_locked()) {
-    mmap_insert_locked((char *)(UINT64_C(0x600000000000) + n++ * PAGE), PAGE);
+    mmap_insert_locked((char *)(UINT64_C(0x600000000000) + n++ * PAGE), PAGE, NULL);
     CHECK(mmap_blocks < mmap_capacity, "full");
   }
   CHECK(mmap_capacity == before && mmap_blocks > before / 2, "%zu of %zu", mmap_blocks, mmap_capacity);
