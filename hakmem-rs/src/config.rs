@@ -29,6 +29,7 @@ pub struct Config {
 
 impl Config {
     /// The largest request that a tier serves, in bytes.
+    #[must_use]
     pub fn tier_bytes(&self, tier: Tier) -> usize {
         self.tier_bytes[tier as usize]
     }
@@ -56,6 +57,7 @@ pub(crate) unsafe fn static_str(text: *const c_char) -> &'static str {
 /// assert_eq!(config.tier_bytes(Tier::Tiny), 1024);
 /// println!("{config}");
 /// ```
+#[must_use]
 pub fn config() -> Config {
     let mut raw = sys::hak_config_t {
         size: size_of::<sys::hak_config_t>(),
@@ -67,7 +69,7 @@ pub fn config() -> Config {
         tier_bytes: [0; Tier::ALL.len()],
     };
     // SAFETY: `raw` is a valid structure whose size is set.
-    let known = unsafe { sys::hak_config_get(&mut raw) };
+    let known = unsafe { sys::hak_config_get(&raw mut raw) };
     debug_assert_eq!(known, 1, "hak_config_get knows the structure of its own version");
     Config {
         version: Version::of_number(raw.version),

@@ -27,6 +27,13 @@
 //! `std` (default): [`print_config`] and [`print_stats`], which take anything that is an open file. Without it the crate
 //! needs only `core`.
 //!
+//! `allocator-api2`: [`Hakmem`] and `&`[`Heap`] implement `Allocator` of the crate allocator-api2 0.2, which its `Vec` and
+//! `Box` and hashbrown's maps take.
+//!
+//! `allocator_api`: they implement `Allocator` of the standard library, which takes a nightly compiler. (The crate
+//! allocator-api2 has a feature `nightly`, which makes its trait that of the standard library: in a program that turns it on,
+//! this feature is the one to take, alone.)
+//!
 //! `serde`: [`Stats`], [`Config`], [`Options`] and what they are made of implement `serde::Serialize`.
 //!
 //! `override`: the C library's `malloc` and its family, and C++'s `operator new` and `delete`, become hakmem's in the whole
@@ -40,13 +47,17 @@
 //!
 //! [`handle_alloc_error`]: https://doc.rust-lang.org/alloc/alloc/fn.handle_alloc_error.html
 #![no_std]
+#![cfg_attr(feature = "allocator_api", feature(allocator_api))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 #[cfg(feature = "std")]
 extern crate std;
 
+mod allocator;
 mod config;
+mod heap;
 mod options;
 mod stats;
 mod tier;
@@ -60,6 +71,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use hakmem_sys as sys;
 
 pub use config::{config, Config};
+pub use heap::{Heap, HeapBuilder, HeapStats, OutOfMemory};
 pub use options::{options, OptionInfo, Options};
 pub use stats::{stats, Stats, TierStats};
 pub use tier::{Tier, UnknownTier};
@@ -82,6 +94,7 @@ pub struct Hakmem;
 /// The alignment that every block has, asked for or not.
 const MIN_ALIGN: usize = 16;
 
+#[cfg(not(all(miri, feature = "std")))]
 /// The largest size of which [`sys::hak_free`] is the fastest release, whatever the alignment.
 const MAX_UNSIZED: usize = sys::HAK_FREE_SIZED_MIN - 1;
 
@@ -91,6 +104,7 @@ const MAX_UNSIZED: usize = sys::HAK_FREE_SIZED_MIN - 1;
 //
 // SAFETY: the C functions meet GlobalAlloc's contract: they never unwind, a block lives until its one release, and its
 // size and alignment are at least those of the layout. More than the contract: a layout of size 0 gives a block too.
+#[cfg(not(all(miri, feature = "std")))]
 unsafe impl GlobalAlloc for Hakmem {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -110,11 +124,11 @@ unsafe impl GlobalAlloc for Hakmem {
         // SAFETY: the caller promises that `ptr` came from this allocator with this very layout.
         unsafe {
             if layout.size() <= MAX_UNSIZED {
-                sys::hak_free(ptr.cast())
+                sys::hak_free(ptr.cast());
             } else if layout.align() <= MIN_ALIGN {
-                sys::hak_free_sized(ptr.cast(), layout.size())
+                sys::hak_free_sized(ptr.cast(), layout.size());
             } else {
-                sys::hak_free_aligned_sized(ptr.cast(), layout.align(), layout.size())
+                sys::hak_free_aligned_sized(ptr.cast(), layout.align(), layout.size());
             }
         }
     }
@@ -145,6 +159,37 @@ unsafe impl GlobalAlloc for Hakmem {
     }
 }
 
+// Miri cannot run the C code: programs that it checks get the system's blocks, so that it can check the rest of them.
+//
+// SAFETY: `System` keeps the contract.
+#[cfg(all(miri, feature = "std"))]
+unsafe impl GlobalAlloc for Hakmem {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, here and below.
+        unsafe { std::alloc::System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { std::alloc::System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { std::alloc::System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { std::alloc::System.realloc(ptr, layout, new_size) }
+    }
+}
+
+#[cfg(feature = "allocator_api")]
+allocator::implement!(std::alloc, Hakmem, hakmem => hakmem);
+#[cfg(feature = "allocator-api2")]
+allocator::implement!(allocator_api2::alloc, Hakmem, hakmem => hakmem);
+
 impl Hakmem {
     /// The tier that serves the block at `ptr`, or `None` when no live block of hakmem starts there. Any pointer may be
     /// asked about: it is not read through.
@@ -173,6 +218,7 @@ impl Hakmem {
     ///
     /// `ptr` is null or a live block of hakmem.
     #[inline]
+    #[must_use]
     pub unsafe fn usable_size(ptr: *const u8) -> usize {
         // SAFETY: the caller's promise is the one that hak_usable_size asks for.
         unsafe { sys::hak_usable_size(ptr.cast()) }
@@ -185,6 +231,7 @@ impl Hakmem {
     /// assert!(Hakmem::good_size(100) >= Some(100));
     /// ```
     #[inline]
+    #[must_use]
     pub fn good_size(size: usize) -> Option<usize> {
         // SAFETY: hak_good_size accepts any size.
         match unsafe { sys::hak_good_size(size) } {
@@ -237,6 +284,7 @@ impl fmt::Display for Version {
 /// ```
 /// assert_eq!(hakmem_rs::version().to_string(), env!("CARGO_PKG_VERSION"));
 /// ```
+#[must_use]
 pub fn version() -> Version {
     // SAFETY: hak_version has no preconditions.
     Version::of_number(unsafe { sys::hak_version() })

@@ -137,7 +137,7 @@ fn option(number: c_uint) -> Option<OptionInfo> {
         most: 0,
     };
     // SAFETY: `raw` is a valid structure whose size is set.
-    let exists = unsafe { sys::hak_option_get(number, &mut raw) } == 1;
+    let exists = unsafe { sys::hak_option_get(number, &raw mut raw) } == 1;
     exists.then(|| OptionInfo {
         // SAFETY: the strings are static.
         variable: unsafe { static_str(raw.variable) },
@@ -157,6 +157,7 @@ fn option(number: c_uint) -> Option<OptionInfo> {
 ///     println!("HAKMEM_POOL=0: the pool tier is off");
 /// }
 /// ```
+#[must_use]
 pub fn options() -> Options {
     let mut options = Options::default();
     for option in Options::all() {

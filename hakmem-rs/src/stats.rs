@@ -41,6 +41,8 @@ macro_rules! figures {
     };
 }
 
+pub(crate) use figures;
+
 figures! {
     /// Counters of one tier. The fast paths count nothing, so every figure is made in slow paths.
     TierStats of sys::hak_tier_stats_t {
@@ -86,6 +88,7 @@ figures! {
 
 impl Stats {
     /// The counters of one tier.
+    #[must_use]
     pub fn tier(&self, tier: Tier) -> &TierStats {
         &self.tiers[tier as usize]
     }
@@ -110,6 +113,7 @@ fn by_tier<S: serde::Serializer>(tiers: &[TierStats; Tier::ALL.len()], serialize
 /// let stats = hakmem_rs::stats();
 /// println!("{} thread heaps, {} pool refills", stats.heaps, stats.tier(Tier::Pool).refills);
 /// ```
+#[must_use]
 pub fn stats() -> Stats {
     let mut raw = sys::hak_stats_t {
         size: size_of::<sys::hak_stats_t>(),
@@ -117,7 +121,7 @@ pub fn stats() -> Stats {
     };
     // SAFETY: `raw` is a valid structure whose size is set. An unknown size leaves it zero, but bindings and library
     // are built from the same source.
-    let known = unsafe { sys::hak_stats_get(&mut raw) };
+    let known = unsafe { sys::hak_stats_get(&raw mut raw) };
     debug_assert_eq!(known, 1, "hak_stats_get knows the structure of its own version");
     Stats::of(&raw)
 }

@@ -28,6 +28,7 @@ impl Tier {
     pub const ALL: [Tier; sys::HAK_TIER_COUNT as usize] = [Tier::Tiny, Tier::Mid, Tier::Pool, Tier::Ace, Tier::Mmap];
 
     /// The name that the C library prints, in lower case.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Tier::Tiny => "tiny",

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds a user's program (tests/rust/program) in the ways users do, and runs it: profiles of cargo, panics that abort, LTO,
 # LTO together with the C code, another C compiler; and checks that the build script takes CC, CFLAGS and AR from the
-# environment, for another machine too, and that docs.rs needs no C compiler.
+# environment, for another machine too, and that docs.rs needs no C compiler;
+# and the features for nightly compilers.
 #
 #   tests/rust/run.sh [NAME]...
 #
@@ -108,7 +109,21 @@ try_docs_rs() {
   [ -z "$(find "$work/docs" -name libhakmem.a)" ]
 }
 
+# The trait of the standard library, which a stable compiler only knows under this variable. The crate itself does not set it.
+try_allocator_api() {
+  (cd "$root" && RUSTC_BOOTSTRAP=1 cargo test --quiet -p hakmem-rs --features allocator-api2,allocator_api \
+    --test allocator --test allocator_std \
+    --target-dir "$work/nightly" >"$work/log" 2>&1) || { tail -40 "$work/log"; return 1; }
+  [ "$(grep -c 'test result: ok. [1-9]' "$work/log")" = 2 ]
+}
+
+# Miri is not part of stable Rust; that what it would see compiles is checked.
+try_miri() {
+  RUSTFLAGS='--cfg miri' cargo check --quiet --target-dir "$work/miri"
+}
+
 all="dev release override panic_abort lto_fat lto_fat_panic_abort_override static clang cross_language_lto cc_cflags_ar aarch64 docs_rs"
+all+=" allocator_api miri"
 for name in "${@:-$all}"; do
   for one in $name; do
     echo "- $one"
