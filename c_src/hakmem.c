@@ -7,6 +7,7 @@
 
 #include "os/linux.c"
 
+#include "core/adapt.c"
 #include "core/classes.c"
 #include "core/guard.c"
 #include "core/hints.c"
@@ -32,8 +33,10 @@
 #include "heap/arena_area.c"
 #include "heap/arena_table.c"
 #include "heap/fork.c"
+#include "heap/idle.c"
 #include "heap/theap.c"
 
+#include "api/ace.c"
 #include "api/aligned.c"
 #include "api/alloc.c"
 #include "api/block.c"

@@ -280,8 +280,34 @@ typedef struct hak_stats {
  * Figures of running threads are read while they change: each is exact, their sums may be a moment apart. */
 HAK_API HAK_ATTR_NONNULL(1) int hak_stats_get(hak_stats_t *stats);
 
-/* Writes the statistics to the file descriptor `fd`, one figure a line. */
+/* Writes the statistics to the file descriptor `fd`, one figure a line; the engine's below, too. */
 HAK_API void hak_stats_print(int fd);
+
+/* What the adaptive cache engine knows of a size class of pool or ACE. How many free blocks of it a thread may keep, its
+ * capacity, follows what the thread does (option ACE_LEARN); each thread has its own. */
+typedef struct hak_ace_class {
+  uint64_t block_bytes;
+  uint64_t misses;         /* times a thread had no block of it left, all threads ever */
+  uint64_t overflows;      /* times a thread had no room for one more */
+  uint32_t threads;        /* of those that run, how many have had either */
+  uint32_t capacity_start; /* blocks; with which each thread begins */
+  uint32_t capacity_least; /* blocks; among those threads; 0 without any */
+  uint32_t capacity_most;
+} hak_ace_class_t;
+
+#define HAK_ACE_SNAPSHOT_CLASSES 64
+
+/* Set `size` to sizeof(hak_ace_snapshot_t) before the call; a later version may add fields at the end. */
+typedef struct hak_ace_snapshot {
+  size_t size;           /* in: sizeof(hak_ace_snapshot_t); out: bytes filled in */
+  uint64_t budget_bytes; /* what all threads together may have above their start capacities */
+  uint64_t grown_bytes;  /* what they have of it */
+  hak_ace_class_t classes[HAK_ACE_SNAPSHOT_CLASSES]; /* by ascending block size */
+} hak_ace_snapshot_t;
+
+/* Fills in `*snapshot` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows. As
+ * hak_stats_get. */
+HAK_API HAK_ATTR_NONNULL(1) int hak_ace_snapshot(hak_ace_snapshot_t *snapshot);
 
 #ifdef __cplusplus
 }

@@ -448,6 +448,16 @@ fn a_wrong_prototype_is_found() {
             "hak_usable_size(ptr: *mut c_void)",
         ),
         (
+            "hak_heap_reset",
+            "hak_heap_reset(heap: *mut hak_heap_t)",
+            "hak_heap_reset(heap: *const hak_heap_t)",
+        ),
+        (
+            "hak_heap_of",
+            "hak_heap_of(ptr: *const c_void) -> *mut hak_heap_t",
+            "hak_heap_of(ptr: *const c_void) -> *mut hak_heap_options_t",
+        ),
+        (
             "hak_option_get",
             "hak_option_get(number: c_uint,",
             "hak_option_get(number: c_int,",
@@ -504,6 +514,24 @@ fn a_wrong_layout_is_found() {
             "type of hak_option_t.standard",
             "pub standard: i64",
             "pub standard: u64",
+        ),
+        (
+            "heap",
+            "type of hak_heap_stats_t.peak_bytes",
+            "pub peak_bytes: u64",
+            "pub peak_bytes: f64",
+        ),
+        (
+            "option of a heap",
+            "size of hak_heap_options_t.limit_bytes",
+            "pub limit_bytes: usize",
+            "pub limit_bytes: u32",
+        ),
+        (
+            "snapshot",
+            "size of hak_ace_snapshot_t.classes",
+            "[hak_ace_class_t; HAK_ACE_SNAPSHOT_CLASSES]",
+            "[hak_ace_class_t; 63]",
         ),
         (
             "int",

@@ -15,6 +15,7 @@
 #include "api/block.h"
 #include "base/check.h"
 #include "core/guard.h"
+#include "core/magazine.h"
 #include "core/remote.h"
 #include "core/segment.h"
 #include "core/slab.h"
@@ -78,26 +79,25 @@ static void free_to_heap(hak_block_t *block, hak_tag_t tag) {
 
 static void free_to_magazine(void *p, unsigned class_number) {
   hak_theap_t *heap = hak_theap_get();
-  void *strays[HAK_POOL_MAGAZINE_BLOCKS];
+  void *strays[HAK_POOL_MAGAZINE_BLOCKS_MAX];
   uint32_t strayed;
   if (HAK_UNLIKELY(heap == NULL)) { /* no magazine then: straight to the span */
     uintptr_t slot = (uintptr_t)p;
     hak_magazine_t one = {.slots = &slot, .count = 1, .capacity = 1};
     strayed = hak_span_spill(&one, 1, strays);
-  } else if (class_number < HAK_POOL_CLASSES) {
-    strayed = hak_pool_free(heap, p, class_number, strays);
   } else {
-    strayed = hak_ace_free(heap, p, class_number, strays);
+    hak_theap_tick(heap); /* a thread that only frees has no other slow path */
+    strayed = class_number < HAK_POOL_CLASSES ? hak_pool_free(heap, p, class_number, strays)
+                                              : hak_ace_free(heap, p, class_number, strays);
   }
   if (HAK_UNLIKELY(strayed != 0)) hak_theap_free_strays(strays, strayed);
 }
 
 /* Whether the thread's own magazine holds the block: a double free after the program wrote over the block's key. */
 static bool free_is_cached(const void *p, unsigned class_number) {
-  const hak_theap_t *heap = hak_tls.heap;
+  hak_theap_t *heap = hak_tls.heap;
   if (heap == NULL) return false;
-  const hak_magazine_t *magazine =
-      class_number < HAK_POOL_CLASSES ? &hak_tls.pool[class_number] : &heap->ace[class_number - HAK_POOL_CLASSES];
+  const hak_magazine_t *magazine = hak_magazine_of(heap, class_number);
   for (uint32_t i = 0; i < magazine->count; i++) {
     if ((magazine->slots[i] & ~HAK_SLOT_ZERO) == (uintptr_t)p) return true;
   }
@@ -189,7 +189,7 @@ static __attribute__((noinline)) void free_meet_owner(void *p, const char *funct
   hak_tls.foreign_tag = tag & ~HAK_TAG_CLASS_MASK;
   hak_tls.foreign_ring = hak_remote_ring(heap, tag);
   ((hak_block_t *)p)->key = hak_freed_key(p);
-  if (hak_remote_free(heap, p, tag)) hak_theap_tick(heap); /* a thread that only frees has no other slow path */
+  if (hak_remote_free(heap, p, tag)) hak_theap_tick(heap);
 }
 
 /* Not for this thread's bins or magazines: a small block of another heap's slab, most likely of the same as the last. */

@@ -1,6 +1,7 @@
 /* What can be asked: sizes, tiers, statistics; and the collection of memory. */
 #include <string.h>
 
+#include "api/ace.h"
 #include "api/block.h"
 #include "base/check.h"
 #include "core/purge.h"
@@ -99,6 +100,7 @@ void hak_stats_print(int fd) {
     HAK_TIER_COUNTERS(INFO_COUNTER)
 #undef INFO_COUNTER
   }
+  hak_ace_print(fd);
 }
 
 /* The tiers of the public header are those of the table, in its order. */

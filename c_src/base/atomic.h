@@ -32,6 +32,8 @@
   atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_relaxed, memory_order_relaxed)
 #define hak_cas_seq(p, old, new) \
   atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_seq_cst, memory_order_seq_cst)
+#define hak_cas_acquire(p, old, new) \
+  atomic_compare_exchange_strong_explicit((p), (old), (new), memory_order_acquire, memory_order_relaxed)
 #define hak_cas_weak_release(p, old, new) \
   atomic_compare_exchange_weak_explicit((p), (old), (new), memory_order_release, memory_order_relaxed)
 #define hak_cas_weak_acquire(p, old, new) \

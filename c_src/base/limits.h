@@ -58,11 +58,14 @@
  * smaller one shares its cache line with others of its slab, so it goes home. */
 #define HAK_TRAVEL_MIN ((size_t)64)
 
-/* A thread's magazine of one span class is bounded by both; ACE's by bytes alone, one block at least. */
+/* A thread's magazine of one span class has room for one block at least. How many it may hold is learned (core/adapt.h), up
+ * to the maximum; where options pin it, it is bounded by bytes and blocks, and those by the options. */
 #define HAK_POOL_MAGAZINE_BYTES (256 * HAK_KIB)
 #define HAK_POOL_MAGAZINE_BLOCKS 32u
+#define HAK_POOL_MAGAZINE_BLOCKS_MAX 128u
 #define HAK_ACE_MAGAZINE_BYTES (1 * HAK_MIB)
 #define HAK_ACE_MAGAZINE_BLOCKS 16u
+#define HAK_ACE_MAGAZINE_BLOCKS_MAX 64u
 
 /* A ring of remote frees is posted when one more block is freed and it holds this many blocks or bytes (or a few more,
  * as blocks come by the carrier: core/remote.h); the owner takes back this many at a time. */

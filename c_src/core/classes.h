@@ -16,7 +16,7 @@
 #define HAK_SLAB_CLASSES (1u + HAK_TINY_CLASSES + HAK_MID_CLASSES)
 #define HAK_POOL_CLASSES 21u
 #define HAK_ACE_CLASSES 43u
-#define HAK_SPAN_CLASSES (HAK_POOL_CLASSES + HAK_ACE_CLASSES)
+#define HAK_SPAN_CLASSES (HAK_POOL_CLASSES + HAK_ACE_CLASSES) /* 64: a set of them is a word */
 
 typedef struct hak_slab_class {
   uint16_t block_bytes;

@@ -1,12 +1,14 @@
 #include "core/magazine.h"
 
 #include "base/check.h"
+#include "core/adapt.h"
 #include "core/span.h"
 #include "core/stats.h"
 
 uintptr_t hak_magazine_take(hak_theap_t *heap, unsigned tier, unsigned class_number, hak_magazine_t *magazine) {
   if (magazine->count == 0) {
-    uint32_t got = hak_span_refill(heap, class_number, magazine, (magazine->capacity + 1) / 2);
+    uint32_t wanted = hak_adapt_missed(heap, class_number, magazine, hak_os_now_ms());
+    uint32_t got = hak_span_refill(heap, class_number, magazine, wanted);
     if (got == 0) {
       hak_log(HAK_LOG_REFILL, "[POOL_TLS] pool_refill_and_alloc FAILED: class=%u, size=%u", class_number,
               hak_span_classes[class_number].block_bytes);
@@ -20,13 +22,20 @@ uintptr_t hak_magazine_take(hak_theap_t *heap, unsigned tier, unsigned class_num
   return slot;
 }
 
-uint32_t hak_magazine_put(hak_theap_t *heap, unsigned tier, hak_magazine_t *magazine, void *block, void **strays) {
+uint32_t hak_magazine_put(hak_theap_t *heap, unsigned tier, unsigned class_number, hak_magazine_t *magazine,
+                          void *block, void **strays) {
   uint32_t strayed = 0;
-  if (magazine->count == magazine->capacity) {
-    uint32_t blocks = (magazine->capacity + 1) / 2;
-    strayed = hak_span_spill(magazine, blocks, strays);
-    hak_stats_returned(heap, tier, blocks - strayed);
+  if (magazine->count >= magazine->capacity) {
+    uint32_t blocks = hak_adapt_overflowed(heap, class_number, magazine, hak_os_now_ms());
+    if (blocks != 0) strayed = hak_magazine_spill(heap, tier, magazine, blocks, strays);
   }
   magazine->slots[magazine->count++] = (uintptr_t)block;
+  return strayed;
+}
+
+uint32_t hak_magazine_spill(hak_theap_t *heap, unsigned tier, hak_magazine_t *magazine, uint32_t blocks,
+                            void **strays) {
+  uint32_t strayed = hak_span_spill(magazine, blocks, strays);
+  hak_stats_returned(heap, tier, blocks - strayed);
   return strayed;
 }

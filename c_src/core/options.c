@@ -8,12 +8,14 @@ hak_options_t hak_options;
 /* Parses a decimal number in [least, most]; anything else yields `standard`. */
 static int64_t options_parse(const char *text, int64_t standard, int64_t least, int64_t most) {
   if (text == NULL || *text == 0) return standard;
-  int64_t value = 0;
+  int64_t value = 0, sign = *text == '-' ? -1 : 1;
+  if (sign < 0 && *++text == 0) return standard;
   for (; *text != 0; text++) {
     if (*text < '0' || *text > '9') return standard;
     if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, *text - '0', &value))
       return standard;
   }
+  value *= sign;
   return value < least || value > most ? standard : value;
 }
 

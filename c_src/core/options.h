@@ -11,6 +11,8 @@
   X(mid, MID, 1, 0, 1, "serve requests to 8 KiB from the mid tier")                                                 \
   X(pool, POOL, 1, 0, 1, "serve requests to 52 KiB from the pool tier")                                             \
   X(ace, ACE, 1, 0, 1, "serve requests to 2 MiB from the ACE tier")                                                 \
+  X(ace_learn, ACE_LEARN, 1, 0, 1, "let the capacities of the threads' magazines follow the program")               \
+  X(ace_shift, ACE_SHIFT, 0, -3, 3, "without that: the capacities they begin with, times 2 to this power")          \
   X(log, LOG, 0, 0, 1, "log failures that the allocator survives, the first 10 of a kind")                          \
   X(prewarm_kib, PREWARM_KIB, 0, 0, 1024, "fill each pool magazine of a new thread with so much resident memory")   \
   X(dirty_kib, DIRTY_KIB, 32768, 0, INT64_MAX / 1024, "free memory kept resident in segments; more is given back")  \

@@ -52,6 +52,7 @@ typedef struct hak_bin {
 } hak_bin_t;
 
 /* Owner: the thread. Invariant: slots[0 .. count) are free blocks, nothing else refers to them; count <= capacity.
+ * Closed (capacity 0) as the thread starts and after it lay idle.
  * Bit 0 of a slot: the block is known to be zero. */
 typedef struct hak_magazine {
   uintptr_t *slots;
@@ -59,6 +60,16 @@ typedef struct hak_magazine {
 } hak_magazine_t;
 
 #define HAK_SLOT_ZERO ((uintptr_t)1)
+
+/* What is known of a thread's magazine of one class (core/adapt.h). Owner: the thread; anybody reads what is atomic. */
+typedef struct hak_adapt {
+  _Atomic uint32_t xcapacity, xmisses, xoverflows; /* the capacity, once more; events so far */
+  uint32_t window_ms, misses, overflows;           /* when a window began, and the events in it */
+  uint32_t run;                                    /* blocks moved by events of one kind in a row */
+  uint32_t least, seen_count, seen_events;         /* of the magazine's count since the last look; as it was then */
+  uint8_t last;                                    /* the last event */
+  bool one_way;
+} hak_adapt_t;
 
 /* Owner: the thread. Carriers first .. last are linked, all blocks are of the owner (of tags: core/tagmap.h); an empty
  * ring is all zero. */
@@ -176,7 +187,7 @@ struct hak_theap {
 
   HAK_LINE_ALIGNED _Atomic bool xbusy; /* and whether the owner is */
   uint32_t id;                         /* constant */
-  uint64_t ticked_ms;                  /* when idle bins were last looked for */
+  uint64_t looked_ms;                  /* when what is idle was last looked for */
   int32_t room_then[HAK_SLAB_CLASSES]; /* of the thread's bins, at that moment */
   uint32_t slow_calls;                 /* for what is to happen every so many slow paths */
   hak_tls_t *tls;                      /* of the thread it is attached to; NULL while parked */
@@ -185,10 +196,13 @@ struct hak_theap {
   hak_slab_t *slabs[HAK_SLAB_CLASSES]; /* slabs with free or uncarved blocks; the first is carved */
   hak_tier_counters_t tier[HAK_TIERS];
   _Atomic uint64_t remote_posts, remote_blocks;
+  uint64_t sampled_ms; /* when magazines were last sampled for that */
+  uint64_t open;       /* classes whose magazines are open; the others are empty */
+  hak_adapt_t adapt[HAK_SPAN_CLASSES];
   uint32_t span_hint[HAK_SPAN_CLASSES]; /* segment where this heap last found blocks of the class */
   hak_magazine_t ace[HAK_ACE_CLASSES];
-  uintptr_t pool_slots[HAK_POOL_CLASSES][HAK_POOL_MAGAZINE_BLOCKS];
-  uintptr_t ace_slots[HAK_ACE_CLASSES][HAK_ACE_MAGAZINE_BLOCKS];
+  uintptr_t pool_slots[HAK_POOL_CLASSES][HAK_POOL_MAGAZINE_BLOCKS_MAX];
+  uintptr_t ace_slots[HAK_ACE_CLASSES][HAK_ACE_MAGAZINE_BLOCKS_MAX];
 };
 
 #endif

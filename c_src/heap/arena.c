@@ -3,7 +3,9 @@
  *   hak_arena_malloc_mt      arena_pop: the first area of the class has a free block, or one behind its frontier
  *     hak_arena_slot_mt      the next area <- a new area <- slices; the limit
  *       arena_map            the mmap tier
- *   hak_arena_free_view_mt   arena_put: to the area's list
+ *   hak_arena_free_view_mt, hak_arena_free_own_mt
+ *     arena_put              a block of a slab's class: to its area's list
+ *     arena_put_locked       any block of an area
  *   hak_arena_free_mt        the same, and mappings */
 #include "heap/arena.h"
 
@@ -118,10 +120,10 @@ static __attribute__((noinline)) void *arena_malloc_slow(hak_heap_t *heap, size_
 }
 
 void *hak_arena_malloc_mt(hak_heap_t *heap, size_t size) {
-  if (HAK_UNLIKELY(size > HAK_MID_MAX)) return arena_malloc_slow(heap, size);
-  unsigned bin = hak_slab_class_of(size);
-  size_t bytes = hak_slab_classes[bin].block_bytes;
-  hak_lock(&heap->lock);
+  if (HAK_UNLIKELY(size > HAK_ACE_MAX)) return arena_malloc_slow(heap, size);
+  unsigned bin = hak_arena_bin_of(size);
+  size_t bytes = hak_arena_bin_bytes(bin);
+  if (HAK_UNLIKELY(!hak_lock_try(&heap->lock))) return arena_malloc_slow(heap, size);
   uintptr_t slot = HAK_LIKELY(arena_fits(heap, bytes, 0)) ? arena_pop(heap, bin, bytes, 0) : 0;
   hak_unlock(&heap->lock);
   return HAK_LIKELY(slot != 0) ? (void *)(slot & ~HAK_SLOT_ZERO) : arena_malloc_slow(heap, size);
@@ -181,29 +183,72 @@ HAK_SLOW_STATIC _Noreturn void arena_put_failed(hak_heap_t *heap, void *p, uint6
   hak_fatal(function, bad, p);
 }
 
-/* Gives a block of an area back to it. */
-HAK_FAST void arena_put(hak_heap_t *heap, void *p, uint64_t view, size_t credit, const char *function) {
-  hak_lock(&heap->lock);
-  arena_place_t place = arena_place(p, view);
-  if (HAK_UNLIKELY(!arena_view_holds(p, view)) || HAK_UNLIKELY(!arena_is_block(p, &place))) {
-    arena_put_failed(heap, p, view, function);
-  }
-  hak_area_t *area = place.area;
-  hak_block_t *block = p;
-  bool was_full = hak_area_is_full(area), given = false;
+/* The end of arena_push for an area that was full or is empty; jumped to, so that a hit needs no stack frame. */
+static __attribute__((noinline)) void arena_turned(hak_heap_t *heap, hak_area_t *area, bool was_full) {
+  if (was_full) hak_area_revive_locked(heap, area);
+  bool given = area->used == 0 && !hak_area_is_kept(area);
+  if (given) hak_area_give_locked(heap, area);
+  hak_unlock(&heap->lock);
+  if (given) hak_purge_bound_mt();
+}
+
+/* Puts a block on its area's list, and frees the lock. */
+HAK_FAST void arena_push(hak_heap_t *heap, hak_area_t *area, hak_block_t *block, int64_t bytes) {
+  bool was_full = hak_area_is_full(area);
   block->next = area->free;
   block->key = hak_freed_key(block);
   area->free = block;
   heap->blocks--;
-  heap->room += (int64_t)(place.bytes - credit);
-  if (HAK_UNLIKELY(was_full)) hak_area_revive_locked(heap, area);
-  if (HAK_UNLIKELY(--area->used == 0)) given = hak_area_idle_locked(heap, area);
+  heap->room += bytes;
+  area->used--;
+  if (HAK_UNLIKELY(was_full) || HAK_UNLIKELY(area->used == 0 && !hak_area_is_kept(area))) {
+    arena_turned(heap, area, was_full);
+    return;
+  }
   hak_unlock(&heap->lock);
-  if (HAK_UNLIKELY(given)) hak_purge_bound_mt();
+}
+
+/* Gives a block of an area back to it, or ends the process; the lock is held and will be free. */
+static __attribute__((noinline)) void arena_put_locked(hak_heap_t *heap, void *p, uint64_t view, size_t credit,
+                                                       const char *function) {
+  arena_place_t place = arena_place(p, view);
+  if (HAK_UNLIKELY(!arena_view_holds(p, view)) || HAK_UNLIKELY(!arena_is_block(p, &place))) {
+    arena_put_failed(heap, p, view, function);
+  }
+  arena_push(heap, place.area, p, (int64_t)(place.bytes - credit));
+}
+
+/* The same from the start. */
+static __attribute__((noinline)) void arena_put_slow(hak_heap_t *heap, void *p, uint64_t view, const char *function) {
+  hak_lock(&heap->lock);
+  arena_put_locked(heap, p, view, 0, function);
+}
+
+/* The same for the slabs' classes, if all is well. That the slice still has the view does not take a second look here: it
+ * has while the program has the block, and an area that was given back has no frontier. */
+HAK_FAST void arena_put(hak_heap_t *heap, void *p, uint64_t view, const char *function) {
+  if (HAK_UNLIKELY(!hak_lock_try(&heap->lock))) {
+    arena_put_slow(heap, p, view, function);
+    return;
+  }
+  const hak_slab_class_t *info = &hak_slab_classes[(view & HAK_TAG_CLASS_MASK) / HAK_BIN_SCALE];
+  uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
+  hak_area_t *area = &hak_cell_of(p)->area;
+  if (HAK_UNLIKELY(offset * info->magic >= HAK_SLAB_MAGIC_END) || HAK_UNLIKELY(offset >= area->frontier) ||
+      HAK_UNLIKELY(((const hak_block_t *)p)->key == hak_freed_key(p))) {
+    arena_put_locked(heap, p, view, 0, function);
+    return;
+  }
+  arena_push(heap, area, p, info->block_bytes);
 }
 
 __attribute__((noinline)) void hak_arena_free_view_mt(void *p, uint64_t view, const char *function) {
-  arena_put(hak_arena_by_id((uint32_t)((view & HAK_TAG_ARENA_ID) >> HAK_TAG_OWNER_SHIFT)), p, view, 0, function);
+  hak_heap_t *heap = hak_arena_by_id((uint32_t)((view & HAK_TAG_ARENA_ID) >> HAK_TAG_OWNER_SHIFT));
+  if ((view & HAK_VIEW_ARENA_SPAN) != 0) {
+    arena_put_slow(heap, p, view, function);
+  } else {
+    arena_put(heap, p, view, function);
+  }
 }
 
 static void arena_unmap(hak_heap_t *heap, void *p, size_t credit, const char *function) {
@@ -223,7 +268,8 @@ static void arena_unmap(hak_heap_t *heap, void *p, size_t credit, const char *fu
 __attribute__((noinline)) void hak_arena_free_mt(hak_heap_t *heap, void *p, size_t credit, const char *function) {
   hak_tag_t tag = hak_tagmap_get_mt(p);
   if (hak_tag_is_area(tag) && hak_tag_arena_id(tag) == heap->id) {
-    arena_put(heap, p, hak_view_of_area(tag), credit, function);
+    hak_lock(&heap->lock);
+    arena_put_locked(heap, p, hak_view_of_area(tag), credit, function);
   } else if (hak_tag_is_area(tag) || hak_tag_is_slab(tag) || hak_tag_is_span(tag)) {
     hak_fatal(function, HAK_BAD_HEAP, p);
   } else {
@@ -231,14 +277,22 @@ __attribute__((noinline)) void hak_arena_free_mt(hak_heap_t *heap, void *p, size
   }
 }
 
-void hak_arena_free_own_mt(hak_heap_t *heap, void *p) {
-  if (HAK_UNLIKELY(p == NULL)) return;
-  uint64_t view = hak_tagmap_view(p);
-  if (HAK_UNLIKELY((view ^ heap->view) > (HAK_VIEW_ARENA_SPAN | UINT16_MAX))) {
+static __attribute__((noinline)) void arena_free_own_slow(hak_heap_t *heap, void *p, uint64_t view) {
+  if (p == NULL) return;
+  if ((view ^ heap->view) <= (HAK_VIEW_ARENA_SPAN | UINT16_MAX)) {
+    arena_put_slow(heap, p, view, "hak_heap_free");
+  } else {
     hak_arena_free_mt(heap, p, 0, "hak_heap_free");
+  }
+}
+
+void hak_arena_free_own_mt(hak_heap_t *heap, void *p) {
+  uint64_t view = hak_tagmap_view(p); /* that of NULL is 0 */
+  if (HAK_UNLIKELY((view ^ heap->view) > UINT16_MAX)) {
+    arena_free_own_slow(heap, p, view);
     return;
   }
-  arena_put(heap, p, view, 0, "hak_heap_free");
+  arena_put(heap, p, view, "hak_heap_free");
 }
 
 /* ---- Blocks in question ---- */

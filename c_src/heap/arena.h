@@ -95,12 +95,16 @@ HAK_HIDDEN bool hak_area_advance_locked(hak_heap_t *heap, unsigned bin);
 /* A full area has a free block again: goes to the front. */
 HAK_HIDDEN void hak_area_revive_locked(hak_heap_t *heap, hak_area_t *area);
 
-/* An area has no used block: gives it back unless it is small and the last of its class. True if slices were given, for
- * which hak_purge_bound_mt wants to be called after the lock is free. */
-HAK_HIDDEN bool hak_area_idle_locked(hak_heap_t *heap, hak_area_t *area);
+/* Whether an area is to stay when no block of it is used: a small one that is the last of its class. */
+HAK_FAST bool hak_area_is_kept(const hak_area_t *area) {
+  return area->next == area && area->slices <= HAK_ARENA_IDLE_SLICES;
+}
+
+/* Gives an area back; hak_purge_bound_mt wants to be called after the lock is free. */
+HAK_HIDDEN void hak_area_give_locked(hak_heap_t *heap, hak_area_t *area);
 
 /* Frees the blocks of all areas and gives back those that are more than `kept` slices, or (`only_empty`) touches none with
- * used blocks. True as above. */
+ * used blocks. True if any was given back, for which hak_purge_bound_mt wants to be called. */
 HAK_HIDDEN bool hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty);
 
 /* Whether every invariant of the arena's areas and its account holds. Tests. */

@@ -96,17 +96,34 @@ void hak_area_revive_locked(hak_heap_t *heap, hak_area_t *area) {
 
 /* ---- Empty ones ---- */
 
-/* The slices go back with their tags changed, so a free of one of their blocks is noticed from now on. */
-static void area_give(hak_heap_t *heap, hak_area_t *area) {
-  area_unlink(heap, area);
-  heap->slices -= area->slices;
-  hak_segment_give_mt(area->base, area->slices);
+/* Slices that are to be given back: areas that are neighbours, as those of a short life are, go together. */
+typedef struct area_run {
+  char *base;
+  unsigned slices; /* 0: none */
+} area_run_t;
+
+/* They go with their tags changed, so a free of one of their blocks is noticed from then on. */
+static void area_give_run(area_run_t run) {
+  if (run.slices != 0) hak_segment_give_mt(run.base, run.slices);
 }
 
-bool hak_area_idle_locked(hak_heap_t *heap, hak_area_t *area) {
-  if (area->next == area && area->slices <= HAK_ARENA_IDLE_SLICES) return false;
-  area_give(heap, area);
-  return true;
+/* Takes the area out of its arena and adds it to the run, or gives that back and begins another. (Neighbours are of one
+ * segment, for the first slice of each is nobody's.) */
+static area_run_t area_leave(hak_heap_t *heap, hak_area_t *area, area_run_t run) {
+  area_unlink(heap, area);
+  heap->slices -= area->slices;
+  area->frontier = 0; /* no address in it is a block from now on */
+  char *base = area->base, *end = base + area->slices * HAK_SLICE_BYTES;
+  if (run.slices != 0 && base == run.base + run.slices * HAK_SLICE_BYTES) {
+    return (area_run_t){run.base, run.slices + area->slices};
+  }
+  if (run.slices != 0 && end == run.base) return (area_run_t){base, run.slices + area->slices};
+  area_give_run(run);
+  return (area_run_t){base, area->slices};
+}
+
+void hak_area_give_locked(hak_heap_t *heap, hak_area_t *area) {
+  area_give_run(area_leave(heap, area, (area_run_t){0}));
 }
 
 /* As if it were new, but for what was written to. */
@@ -118,7 +135,7 @@ static void area_clear(hak_area_t *area) {
 }
 
 bool hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty) {
-  bool given = false;
+  area_run_t run = {0};
   for (unsigned half = 0; half < 2; half++) {
     for (uint64_t bins = heap->bins[half]; bins != 0; bins &= bins - 1) {
       unsigned bin = half * 64 + hak_lowest_bit(bins);
@@ -131,13 +148,13 @@ bool hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty) {
           kept -= area->slices;
           area_clear(area);
         } else {
-          area_give(heap, area);
-          given = true;
+          run = area_leave(heap, area, run);
         }
       }
     }
   }
-  return given;
+  area_give_run(run);
+  return run.slices != 0;
 }
 
 /* ---- Validity ---- */

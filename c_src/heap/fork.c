@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/atomic.h"
+#include "core/adapt.h"
 #include "core/guard.h"
 #include "core/registry.h"
 #include "core/segment.h"
@@ -52,6 +53,7 @@ static void fork_child(void) {
     heap->tls = NULL;
     hak_registry_park_mt(heap);
   }
+  hak_adapt_recount();
   hak_guard_reset_all();
   hak_lock_reset(&hak_registry_lock);
 }

@@ -4,7 +4,9 @@
 
 #include "base/atomic.h"
 #include "base/check.h"
+#include "core/adapt.h"
 #include "core/guard.h"
+#include "core/magazine.h"
 #include "core/options.h"
 #include "core/purge.h"
 #include "core/registry.h"
@@ -15,6 +17,7 @@
 #include "core/stats.h"
 #include "heap/arena.h"
 #include "heap/fork.h"
+#include "heap/idle.h"
 #include "os/os.h"
 #include "tier/mmap.h"
 
@@ -31,16 +34,12 @@ HAK_SLOW_STATIC void heap_start_process(void) {
   bool first = !hak_load_relaxed(&heap_xprocess_started);
   if (first) {
     hak_options_init();
+    hak_adapt_init();
     /* Where huge pages are always on, one entry would make 2 MiB of the map resident. */
     hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));
     hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_theap_start */
   }
   hak_unlock(&hak_registry_lock);
-}
-
-static uint32_t heap_magazine_capacity(size_t block_bytes, size_t bytes_max, uint32_t blocks_max) {
-  size_t blocks = bytes_max / block_bytes;
-  return blocks > blocks_max ? blocks_max : blocks < 1 ? 1 : (uint32_t)blocks;
 }
 
 /* Connects a heap and the calling thread. Magazines and bins are empty on both sides. */
@@ -52,14 +51,11 @@ static void heap_attach(hak_theap_t *heap) {
     tls->bin[c] = (hak_bin_t){.magic = info->magic}; /* without room until it is first filled */
   }
   for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
-    uint32_t capacity =
-        heap_magazine_capacity(hak_span_classes[c].block_bytes, HAK_POOL_MAGAZINE_BYTES, HAK_POOL_MAGAZINE_BLOCKS);
-    tls->pool[c] = (hak_magazine_t){.slots = heap->pool_slots[c], .capacity = capacity};
+    tls->pool[c].slots = heap->pool_slots[c];
   }
-  for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) {
-    uint32_t capacity = heap_magazine_capacity(hak_span_classes[HAK_POOL_CLASSES + c].block_bytes,
-                                               HAK_ACE_MAGAZINE_BYTES, HAK_ACE_MAGAZINE_BLOCKS);
-    heap->ace[c] = (hak_magazine_t){.slots = heap->ace_slots[c], .capacity = capacity};
+  for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) heap->ace[c].slots = heap->ace_slots[c];
+  for (uint64_t open = heap->open; open != 0; open &= open - 1) { /* as a fork left it */
+    hak_adapt_close(heap, hak_lowest_bit(open), hak_magazine_of(heap, hak_lowest_bit(open)));
   }
   tls->self = hak_tag_code(heap->id);
   tls->heap = heap;
@@ -73,8 +69,8 @@ HAK_SLOW_STATIC void heap_prewarm(hak_theap_t *heap) {
     hak_magazine_t *magazine = &heap->tls->pool[c];
     uint32_t bytes = hak_span_classes[c].block_bytes;
     uint32_t wanted = (uint32_t)(hak_options.prewarm_kib * (int64_t)HAK_KIB / bytes);
-    if (wanted > magazine->capacity) wanted = magazine->capacity;
     if (wanted == 0) continue;
+    wanted = hak_adapt_prewarm(heap, c, magazine, wanted);
     uint32_t got = hak_span_refill(heap, c, magazine, wanted);
     hak_stats_refilled(heap, HAK_AT_POOL);
     hak_stats_served(heap, HAK_AT_POOL, got);
@@ -131,25 +127,9 @@ hak_theap_t *hak_theap_borrow(void) { return hak_tls.exited ? heap_adopt_or_crea
 
 void hak_theap_return(hak_theap_t *heap) { heap_detach(heap); }
 
-/* Gives what is in bins that were not used for a while back to the slabs, some of which it may be all that is in use. */
-static void heap_flush_idle_bins(hak_theap_t *heap) {
-  uint64_t now = hak_os_now_ms();
-  if ((int64_t)(now - heap->ticked_ms) < hak_options.purge_delay_ms / 4) return;
-  heap->ticked_ms = now;
-  hak_block_t *others = NULL;
-  hak_guard_enter(heap);
-  for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
-    const hak_bin_t *bin = &heap->tls->bin[c];
-    if (bin->room == heap->room_then[c] && bin->head != NULL) others = hak_slab_flush_bin(heap, c, others);
-    heap->room_then[c] = bin->room;
-  }
-  hak_guard_leave(heap);
-  hak_remote_free_chain(heap, others);
-}
-
 void hak_theap_tick(hak_theap_t *heap) {
   if (HAK_LIKELY(++heap->slow_calls % HEAP_TICK_CALLS != 0)) return;
-  heap_flush_idle_bins(heap);
+  hak_idle_flush(heap);
   hak_remote_post_all(heap);
   hak_purge_old_mt();
 }
@@ -173,10 +153,18 @@ void hak_theap_free_strays(void **strays, uint32_t count) {
   }
 }
 
-static void heap_flush_magazine(hak_theap_t *heap, unsigned tier, hak_magazine_t *magazine) {
-  void *strays[HAK_POOL_MAGAZINE_BLOCKS];
-  hak_stats_returned(heap, tier, magazine->count);
-  hak_theap_free_strays(strays, hak_span_spill(magazine, magazine->count, strays));
+void hak_theap_spill(hak_theap_t *heap, unsigned class_number, uint32_t blocks) {
+  void *strays[HAK_POOL_MAGAZINE_BLOCKS_MAX];
+  unsigned tier = class_number < HAK_POOL_CLASSES ? HAK_AT_POOL : HAK_AT_ACE;
+  hak_magazine_t *magazine = hak_magazine_of(heap, class_number);
+  if (blocks == 0) return;
+  hak_theap_free_strays(strays, hak_magazine_spill(heap, tier, magazine, blocks, strays));
+}
+
+void hak_theap_flush_magazine(hak_theap_t *heap, unsigned class_number) {
+  hak_magazine_t *magazine = hak_magazine_of(heap, class_number);
+  hak_theap_spill(heap, class_number, magazine->count);
+  hak_adapt_close(heap, class_number, magazine);
 }
 
 void hak_theap_flush(hak_theap_t *heap) {
@@ -188,8 +176,7 @@ void hak_theap_flush(hak_theap_t *heap) {
   hak_guard_leave(heap);
   hak_remote_free_chain(heap, others);
   hak_remote_post_all(heap);
-  for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_POOL, &heap->tls->pool[c]);
-  for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) heap_flush_magazine(heap, HAK_AT_ACE, &heap->ace[c]);
+  for (uint64_t open = heap->open; open != 0; open &= open - 1) hak_theap_flush_magazine(heap, hak_lowest_bit(open));
 }
 
 void hak_theap_collect_others_mt(void) {

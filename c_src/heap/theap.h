@@ -85,6 +85,12 @@ HAK_HIDDEN void hak_theap_tick(hak_theap_t *heap);
 /* Gives everything the calling thread caches back to slabs and spans, and takes in what others freed. */
 HAK_HIDDEN void hak_theap_flush(hak_theap_t *heap);
 
+/* Gives the oldest `blocks` of the calling thread's magazine of a span class back. */
+HAK_HIDDEN void hak_theap_spill(hak_theap_t *heap, unsigned class_number, uint32_t blocks);
+
+/* Empties and closes that magazine. */
+HAK_HIDDEN void hak_theap_flush_magazine(hak_theap_t *heap, unsigned class_number);
+
 /* Frees what a spill found not to be in a span (core/span.h): blocks of the mmap tier or of arenas, or the process ends. */
 HAK_SLOW void hak_theap_free_strays(void **strays, uint32_t count);
 

@@ -252,24 +252,18 @@ bool hak_os_barrier_all_threads(void) {
   return os_membarrier(OS_MEMBARRIER_PRIVATE) == 0;
 }
 
-static _Thread_local bool os_locks_mine __attribute__((tls_model("initial-exec")));
+_Thread_local bool hak_os_locks_mine __attribute__((tls_model("initial-exec")));
 
-void hak_locks_begin_mine(void) { os_locks_mine = true; }
-void hak_locks_end_mine(void) { os_locks_mine = false; }
+void hak_locks_begin_mine(void) { hak_os_locks_mine = true; }
+void hak_locks_end_mine(void) { hak_os_locks_mine = false; }
 
-void hak_lock(hak_lock_t *lock) {
-  if (os_locks_mine) return;
-  /* acquire pairs with the release in hak_unlock: what the last holder wrote is visible */
+void hak_lock_slow(hak_lock_t *lock) {
+  if (hak_os_locks_mine) return;
   for (unsigned spin = 0; spin < 64; spin++) {
     uint32_t expected = 0;
     if (hak_cas_weak_acquire(&lock->xstate, &expected, 1)) return;
   }
   while (hak_swap_acquire(&lock->xstate, 2) != 0) hak_os_wait(&lock->xstate, 2);
-}
-
-void hak_unlock(hak_lock_t *lock) {
-  if (os_locks_mine) return;
-  if (hak_swap_release(&lock->xstate, 0) == 2) hak_os_wake(&lock->xstate);
 }
 
 void hak_lock_reset(hak_lock_t *lock) { hak_store_relaxed(&lock->xstate, 0); }

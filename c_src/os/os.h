@@ -4,7 +4,7 @@
 #ifndef HAK_OS_OS_H
 #define HAK_OS_OS_H
 
-#include "base/attr.h"
+#include "base/atomic.h"
 
 /* The page size in bytes, a power of two, read from the system once. */
 HAK_HIDDEN size_t hak_os_page_bytes(void);
@@ -51,12 +51,30 @@ typedef struct hak_lock {
   _Atomic uint32_t xstate; /* 0 free, 1 held, 2 held and somebody may be waiting */
 } hak_lock_t;
 
-HAK_HIDDEN void hak_lock(hak_lock_t *lock);
-HAK_HIDDEN void hak_unlock(hak_lock_t *lock);
+HAK_HIDDEN extern _Thread_local bool hak_os_locks_mine __attribute__((tls_model("initial-exec")));
+HAK_SLOW void hak_lock_slow(hak_lock_t *lock);
+
+/* Takes the lock if it is free. */
+HAK_FAST bool hak_lock_try(hak_lock_t *lock) {
+  uint32_t expected = 0;
+  /* acquire pairs with the release in hak_unlock: what the last holder wrote is visible */
+  return hak_cas_acquire(&lock->xstate, &expected, 1);
+}
+
+HAK_FAST void hak_lock(hak_lock_t *lock) {
+  if (HAK_UNLIKELY(!hak_lock_try(lock))) hak_lock_slow(lock);
+}
+
+HAK_FAST void hak_unlock(hak_lock_t *lock);
 
 /* Sleeps while *word == value, or not at all; the caller looks again. Wakes one sleeper. Keep errno. */
 HAK_HIDDEN void hak_os_wait(_Atomic uint32_t *word, uint32_t value);
 HAK_HIDDEN void hak_os_wake(_Atomic uint32_t *word);
+
+HAK_FAST void hak_unlock(hak_lock_t *lock) {
+  if (HAK_UNLIKELY(hak_os_locks_mine)) return;
+  if (HAK_UNLIKELY(hak_swap_release(&lock->xstate, 0) == 2)) hak_os_wake(&lock->xstate);
+}
 
 /* Lets other threads run. */
 HAK_HIDDEN void hak_os_yield(void);
@@ -65,7 +83,8 @@ HAK_HIDDEN void hak_os_yield(void);
  * kernel cannot do that. Keeps errno. */
 HAK_HIDDEN bool hak_os_barrier_all_threads(void);
 
-/* Between these two, by the same thread, every lock is the calling thread's: hak_lock and hak_unlock do nothing. For the
+/* Between these two, by the same thread, every lock is the calling thread's: hak_lock and hak_unlock do nothing. (One that
+ * is made meanwhile stays held until the caller frees it.) For the
  * time of a fork, in which handlers of others run between our own. The caller holds all locks. */
 HAK_HIDDEN void hak_locks_begin_mine(void);
 HAK_HIDDEN void hak_locks_end_mine(void);

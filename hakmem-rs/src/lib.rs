@@ -55,6 +55,7 @@
 #[cfg(feature = "std")]
 extern crate std;
 
+mod ace;
 mod allocator;
 mod config;
 mod heap;
@@ -70,6 +71,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use hakmem_sys as sys;
 
+pub use ace::{ace, AceClass, AceSnapshot};
 pub use config::{config, Config};
 pub use heap::{Heap, HeapBuilder, HeapStats, OutOfMemory};
 pub use options::{options, OptionInfo, Options};

@@ -21,6 +21,12 @@ impl Value for bool {
     }
 }
 
+impl Value for i64 {
+    fn from_number(number: i64) -> i64 {
+        number
+    }
+}
+
 impl Value for u64 {
     fn from_number(number: i64) -> u64 {
         number.unsigned_abs()
@@ -69,6 +75,10 @@ options! {
     "HAKMEM_POOL" pool: bool,
     /// Whether requests to 2 MiB are served from the ACE tier.
     "HAKMEM_ACE" ace: bool,
+    /// Whether the capacities of the threads' magazines follow the program.
+    "HAKMEM_ACE_LEARN" ace_learn: bool,
+    /// Without that: the capacities they begin with, times 2 to this power.
+    "HAKMEM_ACE_SHIFT" ace_shift: i64,
     /// Whether failures that the allocator survives are logged, the first 10 of a kind.
     "HAKMEM_LOG" log: bool,
     /// How much resident memory each pool magazine of a new thread is filled with, in KiB.

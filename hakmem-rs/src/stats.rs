@@ -82,6 +82,10 @@ figures! {
         remote_posts,
         /// Blocks of those messages that arrived.
         remote_blocks,
+        /// Heaps of the program's own that there are: [`Heap`](crate::Heap).
+        program_heaps,
+        /// Address space that these hold for their blocks.
+        program_heap_bytes,
     }
     tiers: [TierStats; Tier::ALL.len()] = |raw: &sys::hak_stats_t| raw.tier.each_ref().map(TierStats::of),
 }

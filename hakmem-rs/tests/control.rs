@@ -1,12 +1,13 @@
 //! What this crate says of the allocator is what the C library says, whose printed reports come from the tables in C.
 
+use std::alloc::{GlobalAlloc, Layout};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs, process};
 
-use hakmem_rs::{Options, Tier, TierStats};
+use hakmem_rs::{Hakmem, Options, Tier, TierStats};
 
 /// What a function of the C library prints.
 fn printed(name: &str, print: impl FnOnce(&File)) -> String {
@@ -90,7 +91,31 @@ fn figures_are_those_of_the_library() {
     for tier in Tier::ALL {
         ours.extend(TierStats::default().figures().map(|(name, _)| format!("{tier}.{name}")));
     }
-    assert_eq!(names, ours);
+    ours.extend(["ace.budget_bytes", "ace.grown_bytes"].map(str::to_owned));
+    assert_eq!(names[..ours.len()], ours);
+}
+
+/// Behind the figures above, the C library prints a line for each class that was used.
+#[test]
+fn snapshots_of_ace_are_those_of_the_library() {
+    let blocks: Vec<_> = (0..50)
+        // SAFETY: blocks that are never freed.
+        .map(|_| unsafe { Hakmem.alloc(Layout::new::<[u8; 100_000]>()) })
+        .collect();
+    assert!(blocks.iter().all(|block| !block.is_null()));
+    let text = printed("ace", |file| hakmem_rs::print_stats(file));
+    let snapshot = hakmem_rs::ace();
+    assert!(snapshot.classes().is_sorted_by_key(|class| class.block_bytes));
+    let used: Vec<_> = snapshot
+        .classes()
+        .iter()
+        .filter(|class| class.misses + class.overflows > 0)
+        .collect();
+    assert!(!used.is_empty());
+    for class in used {
+        let line = format!("\nace.{}: threads={}, capacity=", class.block_bytes, class.threads);
+        assert!(text.contains(&line), "{line}\n{text}");
+    }
 }
 
 #[test]
@@ -123,6 +148,7 @@ fn all_of_it_can_be_serialised() {
     let stats = to_value(hakmem_rs::stats()).unwrap();
     assert!(stats["heaps"].is_u64(), "{stats}");
     assert!(stats["tiers"]["ace"]["served"].is_u64(), "{stats}");
+    assert!(to_value(hakmem_rs::ace()).unwrap()["classes"][0]["block_bytes"].is_u64());
     let options = to_value(hakmem_rs::options()).unwrap();
     assert_eq!(options["pool"], json!(true), "{options}");
     let config = to_value(hakmem_rs::config()).unwrap();

@@ -160,6 +160,44 @@ pub struct hak_heap_stats_t {
     pub failed: u64,
 }
 
+/// What the adaptive cache engine knows of a size class of pool or ACE.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct hak_ace_class_t {
+    /// The size of its blocks.
+    pub block_bytes: u64,
+    /// Times a thread had no block of it left, all threads ever.
+    pub misses: u64,
+    /// Times a thread had no room for one more.
+    pub overflows: u64,
+    /// Of the threads that run, how many have had either.
+    pub threads: u32,
+    /// Blocks that a thread may keep when it begins.
+    pub capacity_start: u32,
+    /// The least that one of those threads may keep now; 0 without any.
+    pub capacity_least: u32,
+    /// The most.
+    pub capacity_most: u32,
+}
+
+/// The number of size classes of pool and ACE.
+pub const HAK_ACE_SNAPSHOT_CLASSES: usize = 64;
+
+/// What the adaptive cache engine decided. Set `size` to the size of this structure before [`hak_ace_snapshot`]; a later
+/// version may add fields at the end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct hak_ace_snapshot_t {
+    /// In: the size of this structure; out: the bytes filled in.
+    pub size: usize,
+    /// What all threads together may have above their start capacities.
+    pub budget_bytes: u64,
+    /// What they have of it.
+    pub grown_bytes: u64,
+    /// By ascending block size.
+    pub classes: [hak_ace_class_t; HAK_ACE_SNAPSHOT_CLASSES],
+}
+
 /// What was built in. Set `size` to the size of this structure before [`hak_config_get`]; a later version may add fields
 /// at the end. The strings are static.
 #[repr(C)]
@@ -336,4 +374,7 @@ extern "C" {
 
     /// Writes the statistics to the file descriptor `fd`, one figure a line.
     pub fn hak_stats_print(fd: c_int);
+
+    /// Fills in `*snapshot` and returns 1; returns 0 and leaves it alone when its `size` is none that the library knows.
+    pub fn hak_ace_snapshot(snapshot: *mut hak_ace_snapshot_t) -> c_int;
 }

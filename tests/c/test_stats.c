@@ -219,6 +219,54 @@ static void stats_print_names_every_tier_and_figure(void **state) {
   free(text);
 }
 
+/* Two threads of opposite roles: what one does is told, and what it may keep. */
+static void *allocates_and_frees(void *unused) {
+  (void)unused;
+  enum { BLOCKS = 60 };
+  void *blocks[BLOCKS];
+  for (int round = 0; round < 300; round++) {
+    for (int i = 0; i < BLOCKS; i++) blocks[i] = hak_malloc(10 * 1024);
+    for (int i = 0; i < BLOCKS; i++) hak_free(blocks[i]);
+  }
+  return NULL;
+}
+
+static void the_engine_tells_what_it_decides(void **state) {
+  (void)state;
+  hak_ace_snapshot_t before = {.size = sizeof before}, after = before, unknown = {.size = sizeof unknown - 8};
+  CHECK(hak_ace_snapshot(&unknown) == 0 && unknown.budget_bytes == 0, "an unknown size is refused");
+  CHECK(hak_ace_snapshot(&before) == 1 && before.size == sizeof before, "size %zu", before.size);
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, allocates_and_frees, NULL) == 0, "no thread");
+  pthread_join(thread, NULL);
+  allocates_and_frees(NULL);
+  CHECK(hak_ace_snapshot(&after) == 1, "after");
+  const hak_ace_class_t *of = &after.classes[1], *was = &before.classes[1];
+  CHECK(of->block_bytes == 10 * 1024 && of->capacity_start == 6, "%lu, %u", (unsigned long)of->block_bytes,
+        of->capacity_start);
+  CHECK(of->misses >= was->misses + 2 && of->overflows >= was->overflows + 2, "%lu and %lu", (unsigned long)of->misses,
+        (unsigned long)of->overflows);
+  CHECK(of->threads == 1, "%u: the other has ended", of->threads);
+  CHECK(of->capacity_least == of->capacity_most && of->capacity_most > of->capacity_start, "%u", of->capacity_most);
+  uint64_t grown = 0;
+  for (int c = 0; c < HAK_ACE_SNAPSHOT_CLASSES; c++) {
+    const hak_ace_class_t *mine = &after.classes[c];
+    CHECK(mine->threads <= 1, "%u threads run", mine->threads);
+    if (mine->capacity_most > mine->capacity_start) {
+      grown += (mine->capacity_most - mine->capacity_start) * mine->block_bytes;
+    }
+  }
+  CHECK(after.grown_bytes == grown, "%lu grown", (unsigned long)after.grown_bytes);
+  CHECK(after.grown_bytes <= after.budget_bytes, "%lu", (unsigned long)after.budget_bytes);
+  for (int c = 1; c < HAK_ACE_SNAPSHOT_CLASSES; c++) {
+    CHECK(after.classes[c].block_bytes > after.classes[c - 1].block_bytes, "class %d", c);
+    CHECK(hak_good_size((size_t)after.classes[c].block_bytes) == after.classes[c].block_bytes, "class %d", c);
+  }
+  char *text = captured(hak_stats_print);
+  expect_word(text, "ace.10240: threads=1, capacity=");
+  free(text);
+}
+
 static void config_print_names_tiers_limits_and_options(void **state) {
   (void)state;
   char *text = captured(hak_config_print);
@@ -253,6 +301,7 @@ int main(void) {
       cmocka_unit_test(bytes_follow_the_live_blocks),
       cmocka_unit_test(heaps_and_remote_frees_are_counted),
       cmocka_unit_test(stats_print_names_every_tier_and_figure),
+      cmocka_unit_test(the_engine_tells_what_it_decides),
       cmocka_unit_test(config_print_names_tiers_limits_and_options),
       cmocka_unit_test(reports_to_a_closed_descriptor),
   };
