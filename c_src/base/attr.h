@@ -30,6 +30,14 @@
 #define HAK_SANITIZED HAK_TSAN
 #endif
 
+/* How thread-local variables are found. Initial-exec: one load from a segment register, also in a library opened at run time,
+ * for which libc keeps some room. With HAK_LOCAL_DYNAMIC_TLS there need not be any, and each access is a call. */
+#ifdef HAK_LOCAL_DYNAMIC_TLS
+#define HAK_TLS_MODEL __attribute__((tls_model("local-dynamic")))
+#else
+#define HAK_TLS_MODEL __attribute__((tls_model("initial-exec")))
+#endif
+
 /* Visible across files of the library, not outside of it. */
 #define HAK_HIDDEN __attribute__((visibility("hidden")))
 #define HAK_FAST static inline __attribute__((always_inline))

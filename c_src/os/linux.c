@@ -252,7 +252,7 @@ bool hak_os_barrier_all_threads(void) {
   return os_membarrier(OS_MEMBARRIER_PRIVATE) == 0;
 }
 
-_Thread_local bool hak_os_locks_mine __attribute__((tls_model("initial-exec")));
+_Thread_local bool hak_os_locks_mine HAK_TLS_MODEL;
 
 void hak_locks_begin_mine(void) { hak_os_locks_mine = true; }
 void hak_locks_end_mine(void) { hak_os_locks_mine = false; }

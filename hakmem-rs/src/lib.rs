@@ -39,6 +39,9 @@
 //! `override`: the C library's `malloc` and its family, and C++'s `operator new` and `delete`, become hakmem's in the whole
 //! program, for C and C++ code that is linked with it. For the final program to choose, not for a library.
 //!
+//! `local-dynamic-tls`: for a library that is opened by `dlopen` where libc has no room left in its static TLS block, of which
+//! hakmem takes up to 1.5 KiB otherwise. Each call takes some instructions more.
+//!
 //! # What a program can rely on
 //!
 //! Blocks are freed through [`GlobalAlloc::dealloc`] with their layout, so hakmem need not look up their size: a wrong

@@ -83,6 +83,30 @@ try_cc_cflags_ar() {
   grep -q '^flags: .*-O3.*-O1.*-DHAK_FROM_CFLAGS=1' "$work/printed"
 }
 
+# open_plugin FOLDER: by a program whose own allocator is the system's.
+open_plugin() {
+  python3 -c '
+import ctypes, sys
+plugin = ctypes.CDLL(sys.argv[1])
+plugin.plugin_sum.restype = ctypes.c_uint64
+assert plugin.plugin_sum(ctypes.c_uint64(100000)) == 5000050000, "not from hakmem"
+' "$work/$1/release/libplugin.so"
+}
+
+try_plugin() {
+  build_and_run plain release
+  open_plugin plain
+  readelf -d "$work/plain/release/libplugin.so" >"$work/log"
+  grep -q STATIC_TLS "$work/log"
+}
+
+try_plugin_local_dynamic_tls() {
+  build_and_run dynamic release --features local-dynamic-tls
+  open_plugin dynamic
+  readelf -d "$work/dynamic/release/libplugin.so" >"$work/log"
+  ! grep -q STATIC_TLS "$work/log"
+}
+
 # For another machine. Where rustc has its core library too, the program runs in qemu; else the C side is compiled, and
 # rustc stops at the first crate.
 try_aarch64() {
@@ -123,7 +147,7 @@ try_miri() {
 }
 
 all="dev release override panic_abort lto_fat lto_fat_panic_abort_override static clang cross_language_lto cc_cflags_ar aarch64 docs_rs"
-all+=" allocator_api miri"
+all+=" plugin plugin_local_dynamic_tls allocator_api miri"
 for name in "${@:-$all}"; do
   for one in $name; do
     echo "- $one"
