@@ -34,8 +34,10 @@
  * for which libc keeps some room. With HAK_LOCAL_DYNAMIC_TLS there need not be any, and each access is a call. */
 #ifdef HAK_LOCAL_DYNAMIC_TLS
 #define HAK_TLS_MODEL __attribute__((tls_model("local-dynamic")))
+#define HAK_TLS_MODEL_HERE HAK_TLS_MODEL
 #else
 #define HAK_TLS_MODEL __attribute__((tls_model("initial-exec")))
+#define HAK_TLS_MODEL_HERE /* of a definition: behind it gcc may do better, in an executable */
 #endif
 
 /* Visible across files of the library, not outside of it. */

@@ -24,7 +24,7 @@
 #define HEAP_TICK_CALLS 64u
 
 /* Used: by assembler code, of which link-time optimisation does not know. */
-__attribute__((used)) _Thread_local hak_tls_t hak_tls HAK_TLS_MODEL;
+__attribute__((used)) _Thread_local hak_tls_t hak_tls HAK_TLS_MODEL_HERE;
 
 static _Atomic bool heap_xprocess_started;
 
