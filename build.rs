@@ -38,6 +38,18 @@ fn main() {
     if env::var_os("CARGO_FEATURE_OVERRIDE").is_some() {
         build.define("HAK_OVERRIDE", "1");
     }
+    if env::var_os("CARGO_FEATURE_LOCAL_DYNAMIC_TLS").is_some() {
+        build.define("HAK_LOCAL_DYNAMIC_TLS", "1");
+    }
+    // Compiled to be optimised together with the Rust code (docs/decisions/rust-fast-path.md), which gcc cannot.
+    let compiler = build.get_compiler();
+    let is_lto = compiler
+        .args()
+        .iter()
+        .any(|arg| arg.to_string_lossy().starts_with("-flto"));
+    if is_lto && compiler.is_like_clang() {
+        build.define("HAK_INLINE_HITS", "1");
+    }
     // What hak_config_print reports.
     let report = format!("{:?}", report(build.get_compiler().args()));
     build.define("HAK_BUILD_FLAGS", Some(report.as_str()));

@@ -43,6 +43,7 @@
 #include "api/aligned.c"
 #include "api/alloc.c"
 #include "api/block.c"
+#include "api/config.c"
 #include "api/free.c"
 #include "api/heap.c"
 #include "api/info.c"

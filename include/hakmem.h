@@ -219,6 +219,36 @@ HAK_API hak_heap_t *hak_heap_of(const void *ptr);
  * value and the environment variable that sets it) to the file descriptor `fd`. */
 HAK_API void hak_config_print(int fd);
 
+/* What was built in. Set `size` to sizeof(hak_config_t) before the call; a later version may add fields at the end. The
+ * strings are static. */
+typedef struct hak_config {
+  size_t size;                       /* in: sizeof(hak_config_t); out: bytes filled in */
+  const char *compiler;              /* its version */
+  const char *flags;                 /* what it was called with; "unknown" when the build did not say */
+  int version;                       /* as hak_version() */
+  int replaces_malloc;               /* 1 when malloc and its family are hakmem's, else 0 */
+  int assertions;                    /* the level of assertions; 0: none */
+  size_t tier_bytes[HAK_TIER_COUNT]; /* the largest request of each tier, by HAK_TIER_* */
+} hak_config_t;
+
+/* Fills in `*config` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows. */
+HAK_API HAK_ATTR_NONNULL(1) int hak_config_get(hak_config_t *config);
+
+/* One option. Set `size` to sizeof(hak_option_t) before the call; a later version may add fields at the end. The strings
+ * are static. */
+typedef struct hak_option {
+  size_t size;          /* in: sizeof(hak_option_t); out: bytes filled in */
+  const char *variable; /* of the environment, which sets it: "HAKMEM_..." */
+  const char *meaning;  /* what it does, in a line */
+  int64_t value;        /* what is in force */
+  int64_t standard;     /* what is in force when the variable is not set, or not to a number in the range */
+  int64_t least, most;  /* the range */
+} hak_option_t;
+
+/* Fills in `*option` for the option `number`, counted from 0, and returns 1; returns 0 and leaves it alone when there are
+ * not so many, or when its `size` is none that this version knows. Options do not change while the program runs. */
+HAK_API HAK_ATTR_NONNULL(2) int hak_option_get(unsigned number, hak_option_t *option);
+
 /* Counters of one tier. The fast paths count nothing, so every figure is made in slow paths. */
 typedef struct hak_tier_stats {
   uint64_t refills;      /* times a thread's cache ran empty and was filled, or a mapping was handed out */

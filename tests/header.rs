@@ -360,6 +360,7 @@ fn names_are_found() {
     for declared in [Declared::in_header(&header()), Declared::in_bindings(&bindings())] {
         assert!(declared.functions.contains("hak_malloc") && declared.functions.contains("hak_realloc_aligned_sized"));
         assert!(declared.types.contains("hak_stats_t") && declared.types.contains("hak_tier_stats_t"));
+        assert!(declared.types.contains("hak_config_t") && declared.functions.contains("hak_option_get"));
         assert!(declared.constants.contains("HAK_TIER_NONE") && declared.constants.contains("HAK_VERSION"));
     }
 }
@@ -447,6 +448,21 @@ fn a_wrong_prototype_is_found() {
             "hak_usable_size(ptr: *mut c_void)",
         ),
         (
+            "hak_heap_reset",
+            "hak_heap_reset(heap: *mut hak_heap_t)",
+            "hak_heap_reset(heap: *const hak_heap_t)",
+        ),
+        (
+            "hak_heap_of",
+            "hak_heap_of(ptr: *const c_void) -> *mut hak_heap_t",
+            "hak_heap_of(ptr: *const c_void) -> *mut hak_heap_options_t",
+        ),
+        (
+            "hak_option_get",
+            "hak_option_get(number: c_uint,",
+            "hak_option_get(number: c_int,",
+        ),
+        (
             "hak_tier_name",
             "hak_tier_name(tier: c_int) -> *const c_char",
             "hak_tier_name(tier: c_int) -> *mut c_char",
@@ -484,8 +500,44 @@ fn a_wrong_layout_is_found() {
         (
             "count",
             "size of hak_stats_t.tier",
-            "HAK_TIER_COUNT as usize]",
-            "HAK_TIER_MMAP as usize]",
+            "hak_tier_stats_t; HAK_TIER_COUNT as usize]",
+            "hak_tier_stats_t; HAK_TIER_MMAP as usize]",
+        ),
+        (
+            "pointer",
+            "type of hak_option_t.meaning",
+            "pub meaning: *const c_char",
+            "pub meaning: *mut c_char",
+        ),
+        (
+            "sign",
+            "type of hak_option_t.standard",
+            "pub standard: i64",
+            "pub standard: u64",
+        ),
+        (
+            "heap",
+            "type of hak_heap_stats_t.peak_bytes",
+            "pub peak_bytes: u64",
+            "pub peak_bytes: f64",
+        ),
+        (
+            "option of a heap",
+            "size of hak_heap_options_t.limit_bytes",
+            "pub limit_bytes: usize",
+            "pub limit_bytes: u32",
+        ),
+        (
+            "snapshot",
+            "size of hak_ace_snapshot_t.classes",
+            "[hak_ace_class_t; HAK_ACE_SNAPSHOT_CLASSES]",
+            "[hak_ace_class_t; 63]",
+        ),
+        (
+            "int",
+            "size of hak_config_t.replaces_malloc",
+            "pub replaces_malloc: c_int",
+            "pub replaces_malloc: u8",
         ),
     ];
     for (name, culprit, right, wrong) in mistakes {

@@ -137,7 +137,7 @@ HAK_FAST void *alloc_fast(size_t size, const void *site) {
   return alloc_ace(size, site);
 }
 
-void *hak_malloc(size_t size) { return alloc_fast(size, NULL); }
+HAK_HIT void *hak_malloc(size_t size) { return alloc_fast(size, NULL); }
 
 void *hak_alloc_at(size_t size, const void *site) { return alloc_fast(size, site); }
 

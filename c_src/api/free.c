@@ -267,11 +267,11 @@ HAK_FAST void free_from(void *p, const char *function) {
   free_to_bin(p, bin);
 }
 
-void hak_free(void *p) { free_from(p, "hak_free"); }
+HAK_HIT void hak_free(void *p) { free_from(p, "hak_free"); }
 
 _Static_assert(HAK_FREE_SIZED_MIN == HAK_MID_MAX + 1, "what the header says");
 
-void hak_free_sized(void *p, size_t size) {
+HAK_HIT void hak_free_sized(void *p, size_t size) {
   if (size <= HAK_MID_MAX || HAK_UNLIKELY(size > HAK_POOL_MAX) || HAK_UNLIKELY(p == NULL)) {
     free_from(p, "hak_free_sized");
     return;

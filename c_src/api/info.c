@@ -1,10 +1,9 @@
-/* What can be asked: sizes, tiers, configuration, statistics; and the collection of memory. */
+/* What can be asked: sizes, tiers, statistics; and the collection of memory. */
 #include <string.h>
 
 #include "api/ace.h"
 #include "api/block.h"
 #include "base/check.h"
-#include "core/options.h"
 #include "core/purge.h"
 #include "core/registry.h"
 #include "core/segment.h"
@@ -14,15 +13,6 @@
 #include "heap/theap.h"
 #include "tier/mmap.h"
 #include "tier/tiers.h"
-
-#ifndef HAK_BUILD_FLAGS
-#define HAK_BUILD_FLAGS "unknown"
-#endif
-#ifdef HAK_OVERRIDE
-#define INFO_OVERRIDE "yes"
-#else
-#define INFO_OVERRIDE "no"
-#endif
 
 int hak_version(void) { return HAK_VERSION; }
 
@@ -55,23 +45,6 @@ void hak_collect(int force) {
   hak_arena_collect_all_mt();
   hak_purge_all_mt(force != 0);
   hak_mmap_collect_mt(force != 0);
-}
-
-void hak_config_print(int fd) {
-  (void)hak_theap_get(); /* the options */
-  hak_print(fd, "hakmem %d.%d.%d", HAK_VERSION / 10000, HAK_VERSION / 100 % 100, HAK_VERSION % 100);
-  hak_print(fd, "compiler: %s", __VERSION__);
-  hak_print(fd, "flags: %s", HAK_BUILD_FLAGS);
-  hak_print(fd, "malloc and free replaced: %s; assertions: level %d", INFO_OVERRIDE, HAK_DEBUG_LEVEL);
-#define INFO_TIER(NAME, name, max, what)                                              \
-  if (HAK_TIER_##NAME == HAK_TIER_MMAP) {                                             \
-    hak_print(fd, "tier %s: built in, above; %s", #name, what);                       \
-  } else {                                                                            \
-    hak_print(fd, "tier %s: built in, to %zu bytes; %s", #name, (size_t)(max), what); \
-  }
-  HAK_TIERS_TABLE(INFO_TIER)
-#undef INFO_TIER
-  hak_options_print(fd);
 }
 
 static uint64_t info_slices(_Atomic(int64_t) *slices) {

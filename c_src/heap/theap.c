@@ -27,7 +27,7 @@
 #define HEAP_LOOK_CALLS 16u /* divides it */
 
 /* Used: by assembler code, of which link-time optimisation does not know. */
-__attribute__((used)) _Thread_local hak_tls_t hak_tls;
+__attribute__((used)) _Thread_local hak_tls_t hak_tls HAK_TLS_MODEL_HERE;
 
 static _Atomic bool heap_xprocess_started;
 

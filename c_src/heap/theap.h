@@ -5,13 +5,13 @@
 #include "core/tagmap.h"
 #include "core/types.h"
 
-/* Static TLS, initial-exec: one load from a segment register, also in a library opened at run time. */
-HAK_HIDDEN extern _Thread_local hak_tls_t hak_tls __attribute__((tls_model("initial-exec")));
+HAK_HIDDEN extern _Thread_local hak_tls_t hak_tls HAK_TLS_MODEL;
 
 /* Where the hits find the thread's part: HAK_TLS is an address space of its own on x86-64, the segment that fs points to,
  * so that a bin is reached in one addressing mode: its offset, and that of hak_tls in the segment. The compiler cannot
  * know that hak_tls is there too, so a function that uses the one does not use the other. */
-#if defined(__x86_64__) && defined(__SEG_FS) && !defined(__STRICT_ANSI__) && !HAK_SANITIZED
+#if defined(__x86_64__) && defined(__SEG_FS) && !defined(__STRICT_ANSI__) && !HAK_SANITIZED && \
+    !defined(HAK_LOCAL_DYNAMIC_TLS)
 #define HAK_TLS __seg_fs
 #define HAK_TLS_IN_SEGMENT
 HAK_FAST uintptr_t hak_tls_place(void) {

@@ -239,7 +239,7 @@ static struct {
 static _Atomic bool os_xlibc_ready;
 __attribute__((constructor)) static void os_libc_is_ready(void) { hak_store_relaxed(&os_xlibc_ready, true); }
 
-_Thread_local bool hak_os_locks_mine __attribute__((tls_model("initial-exec")));
+_Thread_local bool hak_os_locks_mine HAK_TLS_MODEL;
 
 bool hak_os_may_make_thread(void) { return hak_load_relaxed(&os_xlibc_ready) && !hak_os_locks_mine; }
 

@@ -58,7 +58,7 @@ typedef struct hak_lock {
   _Atomic uint32_t xstate; /* 0 free, 1 held, 2 held and somebody may be waiting */
 } hak_lock_t;
 
-HAK_HIDDEN extern _Thread_local bool hak_os_locks_mine __attribute__((tls_model("initial-exec")));
+HAK_HIDDEN extern _Thread_local bool hak_os_locks_mine HAK_TLS_MODEL;
 HAK_SLOW void hak_lock_slow(hak_lock_t *lock);
 
 /* Takes the lock if it is free. */

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! These two lines make hakmem the allocator of the whole program. The rest of the crate asks the allocator questions:
-//! [`stats`] for what happened, [`print_config`] for what is built in and on, [`Hakmem::tier_of`] for which tier serves
-//! a block; [`collect`] makes it return unused memory to the system now.
+//! [`stats`] for what happened, [`config`] for what is built in, [`options`] for what is on, [`Hakmem::tier_of`] for which
+//! tier serves a block; [`collect`] makes it return unused memory to the system now.
 //!
 //! ```
 //! # #[global_allocator]
@@ -27,8 +27,20 @@
 //! `std` (default): [`print_config`] and [`print_stats`], which take anything that is an open file. Without it the crate
 //! needs only `core`.
 //!
+//! `allocator-api2`: [`Hakmem`] and `&`[`Heap`] implement `Allocator` of the crate allocator-api2 0.2, which its `Vec` and
+//! `Box` and hashbrown's maps take.
+//!
+//! `allocator_api`: they implement `Allocator` of the standard library, which takes a nightly compiler. (The crate
+//! allocator-api2 has a feature `nightly`, which makes its trait that of the standard library: in a program that turns it on,
+//! this feature is the one to take, alone.)
+//!
+//! `serde`: [`Stats`], [`Config`], [`Options`] and what they are made of implement `serde::Serialize`.
+//!
 //! `override`: the C library's `malloc` and its family, and C++'s `operator new` and `delete`, become hakmem's in the whole
 //! program, for C and C++ code that is linked with it. For the final program to choose, not for a library.
+//!
+//! `local-dynamic-tls`: for a library that is opened by `dlopen` where libc has no room left in its static TLS block, of which
+//! hakmem takes up to 1.5 KiB otherwise. Each call takes some instructions more.
 //!
 //! # What a program can rely on
 //!
@@ -38,12 +50,19 @@
 //!
 //! [`handle_alloc_error`]: https://doc.rust-lang.org/alloc/alloc/fn.handle_alloc_error.html
 #![no_std]
+#![cfg_attr(feature = "allocator_api", feature(allocator_api))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 #[cfg(feature = "std")]
 extern crate std;
 
+mod ace;
+mod allocator;
+mod config;
+mod heap;
+mod options;
 mod stats;
 mod tier;
 
@@ -55,6 +74,10 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use hakmem_sys as sys;
 
+pub use ace::{ace, AceClass, AceSnapshot};
+pub use config::{config, Config};
+pub use heap::{Heap, HeapBuilder, HeapStats, OutOfMemory};
+pub use options::{options, OptionInfo, Options};
 pub use stats::{stats, Stats, TierStats};
 pub use tier::{Tier, UnknownTier};
 
@@ -76,11 +99,17 @@ pub struct Hakmem;
 /// The alignment that every block has, asked for or not.
 const MIN_ALIGN: usize = 16;
 
-// Layout::align is a constant at nearly every call, so of each branch on it only one side is compiled. `alloc` and
-// `dealloc` must branch alike: the sized free functions differ by which function allocated.
+#[cfg(not(all(miri, feature = "std")))]
+/// The largest size of which [`sys::hak_free`] is the fastest release, whatever the alignment.
+const MAX_UNSIZED: usize = sys::HAK_FREE_SIZED_MIN - 1;
+
+// Size and alignment are constants where a container calls through the `Allocator` trait, or where the program is linked
+// with LTO: then of each branch here only one side is compiled. Else they are the arguments of `__rust_alloc` and its like,
+// in which rustc inlines these methods once a program. docs/decisions/rust-fast-path.md has the instruction counts.
 //
 // SAFETY: the C functions meet GlobalAlloc's contract: they never unwind, a block lives until its one release, and its
-// size and alignment are at least those of the layout.
+// size and alignment are at least those of the layout. More than the contract: a layout of size 0 gives a block too.
+#[cfg(not(all(miri, feature = "std")))]
 unsafe impl GlobalAlloc for Hakmem {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -94,28 +123,36 @@ unsafe impl GlobalAlloc for Hakmem {
         }
     }
 
+    // The sized functions differ by which function allocated: above MAX_UNSIZED this must branch as `alloc` does.
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // SAFETY: the caller promises that `ptr` came from this allocator with this very layout.
         unsafe {
-            if layout.align() > MIN_ALIGN {
-                sys::hak_free_aligned_sized(ptr.cast(), layout.align(), layout.size())
-            } else if layout.size() < sys::HAK_FREE_SIZED_MIN {
-                sys::hak_free(ptr.cast())
+            if layout.size() <= MAX_UNSIZED {
+                sys::hak_free(ptr.cast());
+            } else if layout.align() <= MIN_ALIGN {
+                sys::hak_free_sized(ptr.cast(), layout.size());
             } else {
-                sys::hak_free_sized(ptr.cast(), layout.size())
+                sys::hak_free_aligned_sized(ptr.cast(), layout.align(), layout.size());
             }
         }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as in `alloc`.
+        // SAFETY: as in `alloc`; the block has the layout's size.
         unsafe {
-            if layout.align() <= MIN_ALIGN {
-                sys::hak_calloc(1, layout.size()).cast()
-            } else {
+            if layout.align() > MIN_ALIGN {
                 sys::hak_aligned_zalloc(layout.align(), layout.size()).cast()
+            } else if layout.size() <= MAX_UNSIZED {
+                // Of these sizes no block is known to be zero. Cleared here, a constant size becomes a few stores.
+                let block = sys::hak_malloc(layout.size()).cast::<u8>();
+                if !block.is_null() {
+                    block.write_bytes(0, layout.size());
+                }
+                block
+            } else {
+                sys::hak_calloc(1, layout.size()).cast()
             }
         }
     }
@@ -126,6 +163,37 @@ unsafe impl GlobalAlloc for Hakmem {
         unsafe { sys::hak_realloc_aligned_sized(ptr.cast(), layout.align(), layout.size(), new_size).cast() }
     }
 }
+
+// Miri cannot run the C code: programs that it checks get the system's blocks, so that it can check the rest of them.
+//
+// SAFETY: `System` keeps the contract.
+#[cfg(all(miri, feature = "std"))]
+unsafe impl GlobalAlloc for Hakmem {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, here and below.
+        unsafe { std::alloc::System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { std::alloc::System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { std::alloc::System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { std::alloc::System.realloc(ptr, layout, new_size) }
+    }
+}
+
+#[cfg(feature = "allocator_api")]
+allocator::implement!(std::alloc, Hakmem, hakmem => hakmem);
+#[cfg(feature = "allocator-api2")]
+allocator::implement!(allocator_api2::alloc, Hakmem, hakmem => hakmem);
 
 impl Hakmem {
     /// The tier that serves the block at `ptr`, or `None` when no live block of hakmem starts there. Any pointer may be
@@ -155,6 +223,7 @@ impl Hakmem {
     ///
     /// `ptr` is null or a live block of hakmem.
     #[inline]
+    #[must_use]
     pub unsafe fn usable_size(ptr: *const u8) -> usize {
         // SAFETY: the caller's promise is the one that hak_usable_size asks for.
         unsafe { sys::hak_usable_size(ptr.cast()) }
@@ -167,6 +236,7 @@ impl Hakmem {
     /// assert!(Hakmem::good_size(100) >= Some(100));
     /// ```
     #[inline]
+    #[must_use]
     pub fn good_size(size: usize) -> Option<usize> {
         // SAFETY: hak_good_size accepts any size.
         match unsafe { sys::hak_good_size(size) } {
@@ -186,6 +256,7 @@ pub fn collect(force: bool) {
 
 /// A version of hakmem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Version {
     /// Counts incompatible changes.
     pub major: u32,
@@ -193,6 +264,18 @@ pub struct Version {
     pub minor: u32,
     /// Counts corrections.
     pub patch: u32,
+}
+
+impl Version {
+    /// From major * 10000 + minor * 100 + patch.
+    fn of_number(number: c_int) -> Version {
+        let number = number.unsigned_abs();
+        Version {
+            major: number / 10_000,
+            minor: number / 100 % 100,
+            patch: number % 100,
+        }
+    }
 }
 
 impl fmt::Display for Version {
@@ -206,18 +289,15 @@ impl fmt::Display for Version {
 /// ```
 /// assert_eq!(hakmem_rs::version().to_string(), env!("CARGO_PKG_VERSION"));
 /// ```
+#[must_use]
 pub fn version() -> Version {
     // SAFETY: hak_version has no preconditions.
-    let version = unsafe { sys::hak_version() }.unsigned_abs();
-    Version {
-        major: version / 10_000,
-        minor: version / 100 % 100,
-        patch: version % 100,
-    }
+    Version::of_number(unsafe { sys::hak_version() })
 }
 
 /// Writes what was built in (version, compiler, flags, tiers and their limits) and what is on (every option with its
-/// value and the environment variable that sets it) to `file`.
+/// value and the environment variable that sets it) to `file`, without allocating. For values to compute with, see
+/// [`config`] and [`options`].
 ///
 /// ```
 /// hakmem_rs::print_config(std::io::stderr());

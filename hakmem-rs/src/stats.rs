@@ -7,51 +7,92 @@ use hakmem_sys as sys;
 
 use crate::Tier;
 
-/// Counters of one tier. The fast paths count nothing, so every figure is made in slow paths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TierStats {
-    /// Times a thread's cache ran empty and was filled, or a mapping was handed out.
-    pub refills: u64,
-    /// Blocks handed to thread caches by those refills.
-    pub served: u64,
-    /// Blocks that came back out of thread caches.
-    pub returned: u64,
-    /// Requests this tier could not serve and passed to the next.
-    pub fell_through: u64,
-    /// Requests it could not serve and that no other tier served.
-    pub failed: u64,
+/// A structure of figures that has a twin in C with the same names, and lists itself.
+macro_rules! figures {
+    (
+        $(#[$about:meta])*
+        $struct:ident of $twin:ty {
+            $($(#[doc = $meaning:literal])+ $name:ident,)+
+        }
+        $($rest:ident: $kind:ty = $convert:expr,)?
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+        #[non_exhaustive]
+        pub struct $struct {
+            $($(#[doc = $meaning])+ pub $name: u64,)+
+            $(#[cfg_attr(feature = "serde", serde(serialize_with = "by_tier"))] $rest: $kind,)?
+        }
+
+        impl $struct {
+            pub(crate) fn of(raw: &$twin) -> $struct {
+                $struct {
+                    $($name: raw.$name,)+
+                    $($rest: $convert(&raw),)?
+                }
+            }
+
+            /// The figures with their names, which are those of the fields and of C.
+            pub fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),+].into_iter()
+            }
+        }
+    };
 }
 
-/// Figures of the whole allocator, from [`stats`]. Printed with `{}`, they are one figure a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Address space of all segments.
-    pub segment_bytes: u64,
-    /// The part of it that slabs and spans use.
-    pub active_bytes: u64,
-    /// The part of it that is free and may still be resident.
-    pub dirty_bytes: u64,
-    /// Live blocks of the mmap tier.
-    pub mmap_bytes: u64,
-    /// Mappings of the mmap tier kept for reuse.
-    pub mmap_cached_bytes: u64,
-    /// Total returned to the system so far.
-    pub purged_bytes: u64,
-    /// Thread heaps ever created.
-    pub heaps: u64,
-    /// Of these, the ones without a thread at the moment.
-    pub heaps_parked: u64,
-    /// Messages posted to other threads' heaps.
-    pub remote_posts: u64,
-    /// Blocks of those messages that arrived.
-    pub remote_blocks: u64,
-    tiers: [TierStats; Tier::ALL.len()],
+pub(crate) use figures;
+
+figures! {
+    /// Counters of one tier. The fast paths count nothing, so every figure is made in slow paths.
+    TierStats of sys::hak_tier_stats_t {
+        /// Times a thread's cache ran empty and was filled, or a mapping was handed out.
+        refills,
+        /// Blocks handed to thread caches by those refills.
+        served,
+        /// Blocks that came back out of thread caches.
+        returned,
+        /// Requests this tier could not serve and passed to the next.
+        fell_through,
+        /// Requests that began at this tier and that no tier served.
+        failed,
+    }
+}
+
+figures! {
+    /// Figures of the whole allocator, from [`stats`]. Printed with `{}`, they are one figure a line.
+    Stats of sys::hak_stats_t {
+        /// Address space of all segments.
+        segment_bytes,
+        /// The part of it that slabs and spans use.
+        active_bytes,
+        /// The part of it that is free and may still be resident.
+        dirty_bytes,
+        /// Live blocks of the mmap tier.
+        mmap_bytes,
+        /// Mappings of the mmap tier kept for reuse.
+        mmap_cached_bytes,
+        /// Total returned to the system so far.
+        purged_bytes,
+        /// Thread heaps ever created.
+        heaps,
+        /// Of these, the ones without a thread at the moment.
+        heaps_parked,
+        /// Messages posted to other threads' heaps.
+        remote_posts,
+        /// Blocks of those messages that arrived.
+        remote_blocks,
+        /// Heaps of the program's own that there are: [`Heap`](crate::Heap).
+        program_heaps,
+        /// Address space that these hold for their blocks.
+        program_heap_bytes,
+    }
+    tiers: [TierStats; Tier::ALL.len()] = |raw: &sys::hak_stats_t| raw.tier.each_ref().map(TierStats::of),
 }
 
 impl Stats {
     /// The counters of one tier.
+    #[must_use]
     pub fn tier(&self, tier: Tier) -> &TierStats {
         &self.tiers[tier as usize]
     }
@@ -62,6 +103,12 @@ impl Stats {
     }
 }
 
+/// The counters under the names of their tiers.
+#[cfg(feature = "serde")]
+fn by_tier<S: serde::Serializer>(tiers: &[TierStats; Tier::ALL.len()], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(Tier::ALL.into_iter().zip(tiers))
+}
+
 /// What happened so far. Figures of running threads are read while they change: each is exact, their sums may be a
 /// moment apart.
 ///
@@ -70,6 +117,7 @@ impl Stats {
 /// let stats = hakmem_rs::stats();
 /// println!("{} thread heaps, {} pool refills", stats.heaps, stats.tier(Tier::Pool).refills);
 /// ```
+#[must_use]
 pub fn stats() -> Stats {
     let mut raw = sys::hak_stats_t {
         size: size_of::<sys::hak_stats_t>(),
@@ -77,65 +125,25 @@ pub fn stats() -> Stats {
     };
     // SAFETY: `raw` is a valid structure whose size is set. An unknown size leaves it zero, but bindings and library
     // are built from the same source.
-    let known = unsafe { sys::hak_stats_get(&mut raw) };
+    let known = unsafe { sys::hak_stats_get(&raw mut raw) };
     debug_assert_eq!(known, 1, "hak_stats_get knows the structure of its own version");
-    Stats {
-        segment_bytes: raw.segment_bytes,
-        active_bytes: raw.active_bytes,
-        dirty_bytes: raw.dirty_bytes,
-        mmap_bytes: raw.mmap_bytes,
-        mmap_cached_bytes: raw.mmap_cached_bytes,
-        purged_bytes: raw.purged_bytes,
-        heaps: raw.heaps,
-        heaps_parked: raw.heaps_parked,
-        remote_posts: raw.remote_posts,
-        remote_blocks: raw.remote_blocks,
-        tiers: raw.tier.map(|tier| TierStats {
-            refills: tier.refills,
-            served: tier.served,
-            returned: tier.returned,
-            fell_through: tier.fell_through,
-            failed: tier.failed,
-        }),
-    }
+    Stats::of(&raw)
 }
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let figures = [
-            ("segment_bytes", self.segment_bytes),
-            ("active_bytes", self.active_bytes),
-            ("dirty_bytes", self.dirty_bytes),
-            ("mmap_bytes", self.mmap_bytes),
-            ("mmap_cached_bytes", self.mmap_cached_bytes),
-            ("purged_bytes", self.purged_bytes),
-            ("heaps", self.heaps),
-            ("heaps_parked", self.heaps_parked),
-            ("remote_posts", self.remote_posts),
-            ("remote_blocks", self.remote_blocks),
-        ];
-        for (name, value) in figures {
+        for (name, value) in self.figures() {
             writeln!(f, "{name:<18} {value:>14}")?;
         }
-        write!(
-            f,
-            "tier      refills       served     returned fell_through       failed"
-        )?;
-        for (
-            tier,
-            TierStats {
-                refills,
-                served,
-                returned,
-                fell_through,
-                failed,
-            },
-        ) in self.tiers()
-        {
-            write!(
-                f,
-                "\n{tier:<4} {refills:>12} {served:>12} {returned:>12} {fell_through:>12} {failed:>12}"
-            )?;
+        write!(f, "tier")?;
+        for (name, _) in TierStats::default().figures() {
+            write!(f, " {name:>12}")?;
+        }
+        for (tier, stats) in self.tiers() {
+            write!(f, "\n{tier:<4}")?;
+            for (_, value) in stats.figures() {
+                write!(f, " {value:>12}")?;
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use hakmem_sys as sys;
 /// A tier of the allocator: the part of it that serves a range of sizes. A request walks them in this order, and goes
 /// to the next when one cannot serve it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[repr(i32)]
 pub enum Tier {
     /// Blocks to 1 KiB.
@@ -27,6 +28,7 @@ impl Tier {
     pub const ALL: [Tier; sys::HAK_TIER_COUNT as usize] = [Tier::Tiny, Tier::Mid, Tier::Pool, Tier::Ace, Tier::Mmap];
 
     /// The name that the C library prints, in lower case.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Tier::Tiny => "tiny",

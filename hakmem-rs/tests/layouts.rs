@@ -211,3 +211,39 @@ fn a_failed_realloc_leaves_the_block() {
         assert!(block.is_pattern_to(size));
     }
 }
+
+/// The contract of `GlobalAlloc` excludes layouts of size 0, C code does not: they are blocks like others.
+#[test]
+fn empty_layouts_have_blocks_of_their_own() {
+    for align in [1, 16, 64, 4096, 1 << 17] {
+        let empty = layout(0, align);
+        let mut block = Block::new(empty);
+        let zeroed = Block::zeroed(empty);
+        assert_ne!(block.ptr, zeroed.ptr);
+        for size in [100, 0, 10_000, 0, 3 << 20, 0] {
+            block.resize(size);
+            block.fill(1);
+        }
+    }
+}
+
+/// A release must not take another way than the allocation: after each layout, blocks of the size's class are still whole.
+#[test]
+fn classes_stay_apart_around_the_limit_of_sized_frees() {
+    for align in [1, 16, 32, 64, 4096, 8192, 16_384] {
+        for size in [8191, 8192, 8193, 9216, 9217, 10_240, 12_288, 16_384, 53_248, 53_249] {
+            drop((0..100).map(|_| Block::new(layout(size, align))).collect::<Vec<_>>());
+            let mut blocks: Vec<Block> = (0..100).map(|_| Block::new(layout(size, align))).collect();
+            for (number, block) in blocks.iter_mut().enumerate() {
+                block.fill(number as u8);
+            }
+            for (number, block) in blocks.iter_mut().enumerate() {
+                assert!(
+                    block.bytes().iter().all(|&byte| byte == number as u8),
+                    "{:?}",
+                    block.layout
+                );
+            }
+        }
+    }
+}

@@ -30,7 +30,7 @@
 #![allow(non_camel_case_types)]
 #![deny(missing_docs)]
 
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_char, c_int, c_uint, c_void};
 
 // The crate that holds libhakmem.a. Without a use of it, rustc would not link it.
 use hakmem_src as _;
@@ -198,6 +198,48 @@ pub struct hak_ace_snapshot_t {
     pub classes: [hak_ace_class_t; HAK_ACE_SNAPSHOT_CLASSES],
 }
 
+/// What was built in. Set `size` to the size of this structure before [`hak_config_get`]; a later version may add fields
+/// at the end. The strings are static.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct hak_config_t {
+    /// In: the size of this structure; out: the bytes filled in.
+    pub size: usize,
+    /// The C compiler's version.
+    pub compiler: *const c_char,
+    /// What it was called with; "unknown" when the build did not say.
+    pub flags: *const c_char,
+    /// As [`hak_version`].
+    pub version: c_int,
+    /// 1 when malloc and its family are hakmem's, else 0.
+    pub replaces_malloc: c_int,
+    /// The level of assertions; 0: none.
+    pub assertions: c_int,
+    /// The largest request of each tier, by `HAK_TIER_*`.
+    pub tier_bytes: [usize; HAK_TIER_COUNT as usize],
+}
+
+/// One option. Set `size` to the size of this structure before [`hak_option_get`]; a later version may add fields at the
+/// end. The strings are static.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct hak_option_t {
+    /// In: the size of this structure; out: the bytes filled in.
+    pub size: usize,
+    /// Of the environment, which sets it: `HAKMEM_...`.
+    pub variable: *const c_char,
+    /// What it does, in a line.
+    pub meaning: *const c_char,
+    /// What is in force.
+    pub value: i64,
+    /// What is in force when the variable is not set, or not to a number in the range.
+    pub standard: i64,
+    /// The smallest number of the range.
+    pub least: i64,
+    /// The largest number of the range.
+    pub most: i64,
+}
+
 extern "C" {
     /// The version of the library, in the form of [`HAK_VERSION`].
     pub fn hak_version() -> c_int;
@@ -318,6 +360,13 @@ extern "C" {
     /// Writes what was built in (version, compiler, flags, tiers and size limits) and what is on (every option with its
     /// value and the environment variable that sets it) to the file descriptor `fd`.
     pub fn hak_config_print(fd: c_int);
+
+    /// Fills in `*config` and returns 1; returns 0 and leaves it alone when its `size` is none that the library knows.
+    pub fn hak_config_get(config: *mut hak_config_t) -> c_int;
+
+    /// Fills in `*option` for the option `number`, counted from 0, and returns 1; returns 0 and leaves it alone when there
+    /// are not so many, or when its `size` is none that the library knows. Options do not change while the program runs.
+    pub fn hak_option_get(number: c_uint, option: *mut hak_option_t) -> c_int;
 
     /// Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that the library knows.
     /// Figures of running threads are read while they change: each is exact, their sums may be a moment apart.

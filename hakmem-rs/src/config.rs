@@ -1,0 +1,105 @@
+//! What was built in, as a Rust structure.
+
+use core::ffi::{c_char, CStr};
+use core::fmt;
+use core::mem::size_of;
+use core::ptr;
+
+use hakmem_sys as sys;
+
+use crate::{Tier, Version};
+
+/// What was built in, from [`config`]. Printed with `{}`, it is one fact a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Config {
+    /// The version of the C library.
+    pub version: Version,
+    /// The C compiler.
+    pub compiler: &'static str,
+    /// What it was called with.
+    pub flags: &'static str,
+    /// Whether `malloc` and its family are hakmem's in this program: the feature `override`.
+    pub replaces_malloc: bool,
+    /// The level of the C library's own assertions; 0 is none.
+    pub assertions: u32,
+    tier_bytes: [usize; Tier::ALL.len()],
+}
+
+impl Config {
+    /// The largest request that a tier serves, in bytes.
+    #[must_use]
+    pub fn tier_bytes(&self, tier: Tier) -> usize {
+        self.tier_bytes[tier as usize]
+    }
+}
+
+/// A string of the C library's that lives as long as the program.
+///
+/// # Safety
+///
+/// `text` is null, or points to such a string.
+pub(crate) unsafe fn static_str(text: *const c_char) -> &'static str {
+    if text.is_null() {
+        return "";
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(text) }.to_str().unwrap_or("")
+}
+
+/// What was built in.
+///
+/// ```
+/// use hakmem_rs::Tier;
+///
+/// let config = hakmem_rs::config();
+/// assert_eq!(config.tier_bytes(Tier::Tiny), 1024);
+/// println!("{config}");
+/// ```
+#[must_use]
+pub fn config() -> Config {
+    let mut raw = sys::hak_config_t {
+        size: size_of::<sys::hak_config_t>(),
+        compiler: ptr::null(),
+        flags: ptr::null(),
+        version: 0,
+        replaces_malloc: 0,
+        assertions: 0,
+        tier_bytes: [0; Tier::ALL.len()],
+    };
+    // SAFETY: `raw` is a valid structure whose size is set.
+    let known = unsafe { sys::hak_config_get(&raw mut raw) };
+    debug_assert_eq!(known, 1, "hak_config_get knows the structure of its own version");
+    Config {
+        version: Version::of_number(raw.version),
+        // SAFETY: the strings are static.
+        compiler: unsafe { static_str(raw.compiler) },
+        // SAFETY: as above.
+        flags: unsafe { static_str(raw.flags) },
+        replaces_malloc: raw.replaces_malloc != 0,
+        assertions: raw.assertions.unsigned_abs(),
+        tier_bytes: raw.tier_bytes,
+    }
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "hakmem {}", self.version)?;
+        writeln!(f, "compiler: {}", self.compiler)?;
+        writeln!(f, "flags: {}", self.flags)?;
+        let replaced = if self.replaces_malloc { "yes" } else { "no" };
+        write!(
+            f,
+            "malloc and free replaced: {replaced}; assertions: level {}",
+            self.assertions
+        )?;
+        for tier in Tier::ALL {
+            match tier {
+                Tier::Mmap => write!(f, "\ntier {tier}: above")?,
+                _ => write!(f, "\ntier {tier}: to {} bytes", self.tier_bytes(tier))?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Builds a user's program (tests/rust/program) in the ways users do, and runs it: profiles of cargo, panics that abort, LTO,
+# LTO together with the C code, another C compiler; and checks that the build script takes CC, CFLAGS and AR from the
+# environment, for another machine too, and that docs.rs needs no C compiler;
+# and the features for nightly compilers.
+#
+#   tests/rust/run.sh [NAME]...
+#
+# Builds in build/rust. The parts that need clang, rust-lld or a compiler for aarch64 say so where they are missing.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+work=$root/build/rust
+host=$(rustc -vV | sed -n 's/^host: //p')
+mkdir -p "$work"
+cd "$here/program"
+
+has() { command -v "$1" >/dev/null; }
+
+# build_and_run FOLDER PROFILE [ARGUMENT...]: what the program prints goes to $work/printed.
+build_and_run() {
+  local folder=$work/$1 profile=$2
+  shift 2
+  cargo build --quiet --target-dir "$folder" --profile "$profile" "$@"
+  [ "$profile" != dev ] || profile=debug
+  "$folder/${CARGO_BUILD_TARGET:-}/$profile/program" >"$work/printed"
+  grep -qx fine "$work/printed"
+}
+
+try_dev() {
+  build_and_run plain dev
+  grep -q -- '-O3' "$work/printed" # the C code is for release in a debug build too
+}
+
+try_release() { build_and_run plain release; }
+
+try_override() {
+  build_and_run override release --features override
+  grep -q 'malloc and free replaced: yes' "$work/printed"
+}
+
+try_panic_abort() { CARGO_PROFILE_RELEASE_PANIC=abort build_and_run abort release; }
+
+try_lto_fat() { CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 build_and_run fat release; }
+
+try_lto_fat_panic_abort_override() {
+  CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_PANIC=abort build_and_run fat-abort release --features override
+}
+
+try_static() { RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static' CARGO_BUILD_TARGET=$host build_and_run static release; }
+
+try_clang() {
+  has clang || { echo "  no clang"; return 0; }
+  CC=clang build_and_run clang release
+  grep -qi '^compiler: .*clang' "$work/printed"
+}
+
+# The recipe of docs/decisions/rust-fast-path.md, in which the hits become part of the program.
+try_cross_language_lto() {
+  local lld
+  lld=$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld
+  { has clang && [ -e "$lld/ld.lld" ]; } || { echo "  no clang or no rust-lld"; return 0; }
+  CC=clang CFLAGS=-flto=thin CARGO_BUILD_TARGET=$host \
+    RUSTFLAGS="-Clinker-plugin-lto -Clinker=clang -Clink-arg=-fuse-ld=lld -Clink-arg=-B$lld" \
+    build_and_run cross release
+  grep -q 'HAK_INLINE_HITS' "$work/printed"
+}
+
+# A compiler and an archiver of the user's own, by their names only.
+try_cc_cflags_ar() {
+  local tools=$work/tools tool
+  mkdir -p "$tools"
+  for tool in gcc ar; do
+    printf '#!/bin/sh\necho "%s $*" >>"%s/log"\nexec %s "$@"\n' "$tool" "$tools" "$tool" >"$tools/my-$tool"
+    chmod +x "$tools/my-$tool"
+  done
+  rm -rf "$tools/log" "$work/wrapped"
+  CC=$tools/my-gcc AR=$tools/my-ar CFLAGS='-O1 -DHAK_FROM_CFLAGS=1' build_and_run wrapped release
+  grep -q '^gcc .*-DHAK_FROM_CFLAGS=1.*hakmem\.c' "$tools/log"
+  grep -q '^ar .*libhakmem\.a' "$tools/log"
+  # What CFLAGS says comes last, so it wins over c_src/flags.txt.
+  grep -q '^flags: .*-O3.*-O1.*-DHAK_FROM_CFLAGS=1' "$work/printed"
+}
+
+# open_plugin FOLDER: by a program whose own allocator is the system's.
+open_plugin() {
+  python3 -c '
+import ctypes, sys
+plugin = ctypes.CDLL(sys.argv[1])
+plugin.plugin_sum.restype = ctypes.c_uint64
+assert plugin.plugin_sum(ctypes.c_uint64(100000)) == 5000050000, "not from hakmem"
+' "$work/$1/release/libplugin.so"
+}
+
+try_plugin() {
+  build_and_run plain release
+  open_plugin plain
+  readelf -d "$work/plain/release/libplugin.so" >"$work/log"
+  grep -q STATIC_TLS "$work/log"
+}
+
+try_plugin_local_dynamic_tls() {
+  build_and_run dynamic release --features local-dynamic-tls
+  open_plugin dynamic
+  readelf -d "$work/dynamic/release/libplugin.so" >"$work/log"
+  ! grep -q STATIC_TLS "$work/log"
+}
+
+# For another machine. Where rustc has its core library too, the program runs in qemu; else the C side is compiled, and
+# rustc stops at the first crate.
+try_aarch64() {
+  local target=aarch64-unknown-linux-gnu object
+  has aarch64-linux-gnu-gcc || { echo "  no compiler for aarch64"; return 0; }
+  if [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+      cargo build --quiet --release --target "$target" --target-dir "$work/aarch64"
+    qemu-aarch64 -L /usr/aarch64-linux-gnu "$work/aarch64/$target/release/program" | grep -qx fine
+  else
+    rm -rf "$work/aarch64"
+    ! cargo build --release --target "$target" --target-dir "$work/aarch64" 2>"$work/log" || return 1
+    grep -q "can't find crate for .core" "$work/log" || { cat "$work/log"; return 1; }
+    echo "  rustc has no core library for $target: the C side only"
+    object=$(find "$work/aarch64/$target" -name libhakmem.a)
+    aarch64-linux-gnu-readelf -h "$object" | grep -q 'Machine: *AArch64'
+  fi
+}
+
+try_docs_rs() {
+  rm -rf "$work/docs"
+  (cd "$root" && DOCS_RS=1 CC=/nonexistent cargo doc --quiet --no-deps -p hakmem-rs -p hakmem-sys --target-dir "$work/docs")
+  [ -e "$work/docs/doc/hakmem_rs/index.html" ]
+  [ -z "$(find "$work/docs" -name libhakmem.a)" ]
+}
+
+# The trait of the standard library, which a stable compiler only knows under this variable. The crate itself does not set it.
+try_allocator_api() {
+  (cd "$root" && RUSTC_BOOTSTRAP=1 cargo test --quiet -p hakmem-rs --features allocator-api2,allocator_api \
+    --test allocator --test allocator_std \
+    --target-dir "$work/nightly" >"$work/log" 2>&1) || { tail -40 "$work/log"; return 1; }
+  [ "$(grep -c 'test result: ok. [1-9]' "$work/log")" = 2 ]
+}
+
+# Miri is not part of stable Rust; that what it would see compiles is checked.
+try_miri() {
+  RUSTFLAGS='--cfg miri' cargo check --quiet --target-dir "$work/miri"
+}
+
+all="dev release override panic_abort lto_fat lto_fat_panic_abort_override static clang cross_language_lto cc_cflags_ar aarch64 docs_rs"
+all+=" plugin plugin_local_dynamic_tls allocator_api miri"
+for name in "${@:-$all}"; do
+  for one in $name; do
+    echo "- $one"
+    "try_$one"
+  done
+done
