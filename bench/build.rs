@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-const EXPORTS: [&str; 8] = [
+const EXPORTS: [&str; 9] = [
     "bench_mi2_malloc",
     "bench_mi2_zalloc",
     "bench_mi2_realloc",
@@ -18,6 +18,7 @@ const EXPORTS: [&str; 8] = [
     "bench_mi2_zalloc_aligned",
     "bench_mi2_realloc_aligned",
     "bench_mi2_free",
+    "bench_mi2_collect",
     "bench_mi2_version",
 ];
 

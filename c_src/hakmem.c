@@ -32,6 +32,7 @@
 #include "heap/arena.c"
 #include "heap/arena_area.c"
 #include "heap/arena_table.c"
+#include "heap/background.c"
 #include "heap/fork.c"
 #include "heap/idle.c"
 #include "heap/theap.c"

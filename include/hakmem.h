@@ -153,7 +153,7 @@ typedef struct hak_heap_options {
       limit_bytes; /* the most that the heap's live blocks may be together, in bytes by hak_usable_size; 0: no limit */
 } hak_heap_options_t;
 
-/* Returns a new, empty heap; `options` may be NULL for the defaults. It needs no memory of its own but some 1.5 KiB,
+/* Returns a new, empty heap; `options` may be NULL for the defaults. It needs no memory of its own but some 1.1 KiB,
  * and makes no system call when a heap was destroyed before. Fails with ENOMEM, or EINVAL when `options->size` is none
  * that this version knows. */
 HAK_API HAK_ATTR_USE_RESULT hak_heap_t *hak_heap_new(const hak_heap_options_t *options);

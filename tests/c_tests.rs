@@ -81,7 +81,7 @@ fn process_trials(source: &Path) -> Vec<Trial> {
         let trial = Trial::test(name, move || run_process(&source, allocator)).with_ignored_flag(missing);
         trial.with_kind(if missing { "no C++ compiler" } else { "" })
     };
-    let allocators = ["system", "preload", "static"].into_iter();
+    let allocators = ["system", "preload", "static", "background"].into_iter();
     allocators
         .filter(|allocator| runs.split_whitespace().any(|word| word == *allocator))
         .map(trial)
@@ -106,10 +106,16 @@ fn run_process(source: &Path, allocator: &'static str) -> Result<(), Failed> {
         }
     };
     let mut command = Command::new(program);
-    if allocator == "preload" {
+    if allocator == "preload" || allocator == "background" {
         command.env("LD_PRELOAD", shared_library()?);
     }
-    command.env("HAK_TEST_ALLOCATOR", allocator);
+    if allocator == "background" {
+        command
+            .env("HAKMEM_BACKGROUND", "1")
+            .env("HAK_TEST_ALLOCATOR", "preload");
+    } else {
+        command.env("HAK_TEST_ALLOCATOR", allocator);
+    }
     run(command, &format!("{name}_{allocator}"))
 }
 

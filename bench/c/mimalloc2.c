@@ -12,4 +12,5 @@ void *bench_mi2_malloc_aligned(size_t size, size_t align) { return mi_malloc_ali
 void *bench_mi2_zalloc_aligned(size_t size, size_t align) { return mi_zalloc_aligned(size, align); }
 void *bench_mi2_realloc_aligned(void *ptr, size_t size, size_t align) { return mi_realloc_aligned(ptr, size, align); }
 void bench_mi2_free(void *ptr) { mi_free(ptr); }
+void bench_mi2_collect(bool force) { mi_collect(force); }
 int bench_mi2_version(void) { return mi_version(); }

@@ -45,6 +45,13 @@ pub enum Command {
     /// Blocks of 8 KiB to 1 GiB: a suite of workloads, and a summary of all; about three minutes
     #[command(after_help = suite_help(workloads::LARGE, LARGE_EXAMPLES), mut_arg("workload", names_only(workloads::LARGE)))]
     Large(Suite),
+    /// Single calls: the longest and the typical time of malloc and free, without the times that the thread did not run;
+    /// about a minute
+    #[command(after_help = LATENCY_HELP)]
+    Latency(Latency),
+    /// What hakmem learns: workloads in phases, with learning on and with fixed settings; about ten minutes
+    #[command(after_help = suite_help(workloads::ACE, ACE_EXAMPLES), mut_arg("workload", names_only(workloads::ACE)))]
+    Ace(Ace),
     /// Thread scaling: throughput and processor time for an operation, with 1 to 32 threads; about three minutes
     #[command(after_help = SCALE_HELP)]
     Scale(Scale),
@@ -119,6 +126,22 @@ pub struct Suite {
 }
 
 #[derive(Args, Clone, Debug)]
+pub struct Latency {
+    #[command(flatten)]
+    pub sizes: Sizes,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Ace {
+    /// Compare allocators on these workloads (all, or those of --only), not hakmem's settings
+    #[arg(long)]
+    pub peers: bool,
+
+    #[command(flatten)]
+    pub suite: Suite,
+}
+
+#[derive(Args, Clone, Debug)]
 pub struct Scale {
     /// Numbers of threads, separated by commas [default: 1,2,4,8,16,32]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', value_parser = value_parser!(u64).range(1..=1024))]
@@ -162,6 +185,20 @@ const CLASSIC_EXAMPLES: &str = "Examples:
 const LARGE_EXAMPLES: &str = "Examples:
   hakmem-bench large                                the whole suite; needs about 2 GiB of memory
   hakmem-bench large --workload vector --slots 256  a vector that grows to 256 MiB";
+
+const LATENCY_HELP: &str = "\
+Two threads replace random blocks of 16 B to 1 MiB, and a few of 2 to 8 MiB; one in ten is freed by the other thread. Every
+call is timed alone. A call above 50 us is looked at closely: whether the thread was preempted in it, waited or took page
+faults. All figures are shown for all calls, those of the tail also without preempted ones.
+
+Examples:
+  hakmem-bench latency                              all allocators
+  hakmem-bench latency --only hakmem,mimalloc --ops 20000000 --rounds 3";
+
+const ACE_EXAMPLES: &str = "Examples:
+  hakmem-bench ace                                  learned against HAKMEM_ACE_SHIFT=-3..3 without learning
+  hakmem-bench ace --workload phased --rounds 9
+  hakmem-bench ace --peers --only hakmem,mimalloc   allocators on the same workloads";
 
 const SCALE_HELP: &str = "\
 Workloads:
@@ -283,6 +320,17 @@ impl Suite {
         } else {
             fitting(5, seconds)
         })
+    }
+}
+
+impl Latency {
+    pub fn request(&self) -> Request {
+        self.sizes.request(&[])
+    }
+
+    pub fn limits(&self) -> Limits {
+        let common = &self.sizes.common;
+        common.limits(if common.quick { fitting(1, 15) } else { fitting(3, 60) })
     }
 }
 
@@ -414,6 +462,8 @@ mod tests {
             workloads::SMALL,
             workloads::CLASSIC,
             workloads::LARGE,
+            workloads::LATENCY,
+            workloads::ACE,
         ] {
             let cases = suite.iter().flat_map(|w| (w.cases)(&Request::default()).unwrap());
             let mut names: Vec<String> = cases.map(|case| case.name).collect();

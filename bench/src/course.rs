@@ -10,9 +10,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     chart,
-    cli::{Cli, Command, Common, MidLarge, Scale, Suite},
+    cli::{Ace, Cli, Command, Common, Latency, MidLarge, Scale, Suite},
+    latency, phases,
     report::{self, Comparison},
-    runner::{self, Limits},
+    runner::{self, Field, Limits},
     scale,
     summary::Summary,
     workloads::{self, Case, Workload},
@@ -25,6 +26,8 @@ pub fn drive(cli: &Cli) -> Result<(), String> {
         Some(Command::Small(args)) => suite("small", workloads::SMALL, args, 240),
         Some(Command::Classic(args)) => suite("classic", workloads::CLASSIC, args, 150),
         Some(Command::Large(args)) => suite("large", workloads::LARGE, args, 150),
+        Some(Command::Latency(args)) => latencies(args),
+        Some(Command::Ace(args)) => ace(args),
         Some(Command::Scale(args)) => scaling(args),
     }
 }
@@ -32,7 +35,8 @@ pub fn drive(cli: &Cli) -> Result<(), String> {
 fn midlarge(args: &MidLarge) -> Result<(), String> {
     let cases = or_usage((workloads::midlarge::WORKLOAD.cases)(&args.request()));
     let time = args.takes_the_usual_time().then_some("about two minutes");
-    let course = Course::run(cases, &args.sizes.common, args.limits(), time)?;
+    let common = &args.sizes.common;
+    let course = Course::run(cases, runner::field(&common.only), common, args.limits(), time)?;
     print!("{}", report::tables(&course.comparison));
     let csv = course.write("midlarge.csv", report::write_csv)?;
     let svg = course.write("midlarge.svg", chart::write_svg)?;
@@ -40,16 +44,17 @@ fn midlarge(args: &MidLarge) -> Result<(), String> {
 }
 
 fn suite(name: &str, all: &[Workload], args: &Suite, seconds: u64) -> Result<(), String> {
-    let wanted = &args.workload;
-    let mut cases = Vec::new();
-    for workload in all {
-        if wanted.is_empty() || wanted.iter().any(|name| name == workload.name) {
-            cases.extend(or_usage((workload.cases)(&args.request())));
-        }
-    }
-    let course = Course::run(cases, &args.sizes.common, args.limits(seconds), None)?;
-    if args.tables || !wanted.is_empty() {
+    let common = &args.sizes.common;
+    let course = Course::run(
+        wanted(all, args),
+        runner::field(&common.only),
+        common,
+        args.limits(seconds),
+        None,
+    )?;
+    if args.tables || !args.workload.is_empty() {
         print!("{}", report::tables(&course.comparison));
+        print!("{}", phases::tables(&course.comparison));
     }
     let mut files = vec![
         ("Every run:", course.write(&format!("{name}.csv"), report::write_csv)?),
@@ -67,17 +72,61 @@ fn suite(name: &str, all: &[Workload], args: &Suite, seconds: u64) -> Result<(),
     course.end(&files)
 }
 
+/// The cases of those workloads of a table that were asked for.
+fn wanted(all: &[Workload], args: &Suite) -> Vec<Case> {
+    let wanted = |workload: &&Workload| args.workload.is_empty() || args.workload.iter().any(|w| w == workload.name);
+    let cases = all
+        .iter()
+        .filter(wanted)
+        .flat_map(|w| or_usage((w.cases)(&args.request())));
+    cases.collect()
+}
+
+fn latencies(args: &Latency) -> Result<(), String> {
+    let cases = or_usage((workloads::latency::WORKLOAD.cases)(&args.request()));
+    let common = &args.sizes.common;
+    let course = Course::run(cases, runner::field(&common.only), common, args.limits(), None)?;
+    print!("{}", latency::tables(&course.comparison));
+    let csv = course.write("latency.csv", latency::write_csv)?;
+    course.end(&[("Every run:", csv)])
+}
+
+fn ace(args: &Ace) -> Result<(), String> {
+    let common = &args.suite.sizes.common;
+    let field = match args.peers {
+        true => runner::field(&common.only),
+        false if common.only.is_empty() => phases::settings(),
+        false => or_usage(Err("--only goes with --peers: without it, hakmem runs alone".into())),
+    };
+    let course = Course::run(
+        wanted(workloads::ACE, &args.suite),
+        field,
+        common,
+        args.suite.limits(600),
+        None,
+    )?;
+    print!("{}", phases::tables(&course.comparison));
+    let csv = course.write("ace.csv", phases::write_csv)?;
+    course.end(&[("Every run:", csv)])
+}
+
 fn scaling(args: &Scale) -> Result<(), String> {
     let cases = or_usage(scale::cases(args));
-    let course = Course::run(cases, &args.common, args.limits(), None)?;
+    let course = Course::run(
+        cases,
+        runner::field(&args.common.only),
+        &args.common,
+        args.limits(),
+        None,
+    )?;
     print!("{}", scale::tables(&course.comparison));
     let csv = course.write("scale.csv", report::write_csv)?;
     let svg = course.write("scale.svg", scale::write_svg)?;
     course.end(&[("Every run:", csv), ("Chart:", svg)])
 }
 
-/// The cases, or the end of the program as with any wrong argument.
-fn or_usage(cases: Result<Vec<Case>, String>) -> Vec<Case> {
+/// What was asked for, or the end of the program as with any wrong argument.
+fn or_usage<T>(cases: Result<T, String>) -> T {
     cases.unwrap_or_else(|why| Cli::command().error(ErrorKind::ValueValidation, why).exit())
 }
 
@@ -90,8 +139,13 @@ struct Course {
 }
 
 impl Course {
-    fn run(cases: Vec<Case>, common: &Common, limits: Limits, time: Option<&str>) -> Result<Self, String> {
-        let field = runner::field(&common.only);
+    fn run(
+        cases: Vec<Case>,
+        field: Field,
+        common: &Common,
+        limits: Limits,
+        time: Option<&str>,
+    ) -> Result<Self, String> {
         if field.contestants.is_empty() {
             for (name, why) in &field.absent {
                 eprintln!("{name}: {why}");

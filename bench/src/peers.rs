@@ -25,6 +25,9 @@ pub trait Peer: GlobalAlloc + Send + Sync + 'static {
     /// To be called in every thread that ends, after its last call of this peer.
     fn thread_end() {}
 
+    /// Asks for all memory back that is not in use, where the allocator can be asked.
+    fn collect() {}
+
     /// The tier that serves a live block, where the allocator can tell.
     fn tier_of(_block: *const u8) -> Option<&'static str> {
         None
@@ -145,6 +148,15 @@ fn when(built_in: bool, needs: &str) -> Presence {
 
 impl Peer for System {
     const IT: Self = System;
+
+    fn collect() {
+        tcmalloc::release_free_memory();
+        #[cfg(target_env = "gnu")]
+        // SAFETY: may be called at any time. In a process that runs on tcmalloc it does nothing.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
 }
 
 #[cfg(target_env = "gnu")]
@@ -162,6 +174,10 @@ fn system_version() -> String {
 impl Peer for hakmem_rs::Hakmem {
     const IT: Self = hakmem_rs::Hakmem;
 
+    fn collect() {
+        hakmem_rs::collect(true);
+    }
+
     fn tier_of(block: *const u8) -> Option<&'static str> {
         Some(hakmem_rs::Hakmem::tier_of(block).map_or("none", |tier| tier.name()))
     }
@@ -172,6 +188,15 @@ impl Peer for hakmem_rs::Hakmem {
 #[cfg(feature = "jemalloc")]
 impl Peer for tikv_jemallocator::Jemalloc {
     const IT: Self = tikv_jemallocator::Jemalloc;
+
+    fn collect() {
+        let nothing = std::ptr::null_mut();
+        // SAFETY: these commands read and write no value. 4096 stands for all arenas.
+        unsafe {
+            tikv_jemalloc_sys::mallctl(c"thread.tcache.flush".as_ptr(), nothing, nothing.cast(), nothing, 0);
+            tikv_jemalloc_sys::mallctl(c"arena.4096.purge".as_ptr(), nothing, nothing.cast(), nothing, 0);
+        }
+    }
 }
 
 #[cfg(feature = "jemalloc")]

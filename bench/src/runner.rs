@@ -21,17 +21,32 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contestant {
     pub peer: &'static str,
+    /// How it is called when the same allocator takes part with other settings too.
+    pub name: Option<String>,
     /// The second run of the same allocator, for the noise floor.
     pub again: bool,
     pub preload: Option<PathBuf>,
+    /// What its process finds in its environment.
+    pub env: Vec<(&'static str, String)>,
 }
 
 impl Contestant {
+    pub fn of(peer: &'static str) -> Self {
+        Contestant {
+            peer,
+            name: None,
+            again: false,
+            preload: None,
+            env: Vec::new(),
+        }
+    }
+
     pub fn label(&self) -> String {
+        let name = self.name.as_deref().unwrap_or(self.peer);
         if self.again {
-            format!("{} (again)", self.peer)
+            format!("{name} (again)")
         } else {
-            self.peer.to_owned()
+            name.to_owned()
         }
     }
 }
@@ -60,9 +75,8 @@ pub fn field(only: &[String]) -> Field {
             }
         };
         field.contestants.push(Contestant {
-            peer: peer.name,
-            again: false,
             preload,
+            ..Contestant::of(peer.name)
         });
     }
     let twice = field
@@ -156,7 +170,8 @@ pub fn measure_in_worker(contestant: &Contestant, case: &Case) -> Result<Measure
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // What this process was started with must not follow into the others.
-        .env_remove("LD_PRELOAD");
+        .env_remove("LD_PRELOAD")
+        .envs(contestant.env.iter().map(|(name, value)| (name, value)));
     if let Some(library) = &contestant.preload {
         command.env("LD_PRELOAD", library);
     }
@@ -221,17 +236,9 @@ mod tests {
         }
     }
 
-    fn contestant(peer: &'static str) -> Contestant {
-        Contestant {
-            peer,
-            again: false,
-            preload: None,
-        }
-    }
-
     #[test]
     fn every_contestant_runs_every_case_once_a_round_and_failures_do_not_stop_the_rest() {
-        let field = [contestant("system"), contestant("hakmem")];
+        let field = [Contestant::of("system"), Contestant::of("hakmem")];
         let mut seen = Vec::new();
         let runs = compare(
             &[case(), case()],
@@ -259,7 +266,7 @@ mod tests {
         };
         let runs = compare(
             &[case()],
-            &[contestant("system")],
+            &[Contestant::of("system")],
             limits,
             |_, _| (),
             |_, _| Err("no".into()),

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     peers::{self, Peer, Visitor},
-    workloads::{self, Case, Tiers},
+    workloads::{self, latency::Latency, phases::Phase, Case, Tiers},
 };
 
 /// The hidden first argument that makes the program a worker.
 pub const ARGUMENT: &str = "worker";
 
 /// The result of one run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     pub seconds: f64,
     pub allocs: u64,
@@ -30,6 +30,8 @@ pub struct Measurement {
     pub peak_rss_kib: u64,
     pub tiers: Tiers,
     pub version: String,
+    pub phases: Vec<Phase>,
+    pub latency: Option<Latency>,
 }
 
 impl Measurement {
@@ -74,6 +76,8 @@ pub fn measure<const CHECK: bool>(peer: &str, case: &Case) -> Result<Measurement
         peak_rss_kib: outcome.timing.peak_rss_kib,
         tiers: outcome.tiers,
         version: (info.version)(),
+        phases: outcome.phases,
+        latency: outcome.latency,
     })
 }
 
@@ -123,6 +127,15 @@ pub fn peak_rss_kib() -> u64 {
         .unwrap_or_else(|| usage().ru_maxrss as u64)
 }
 
+/// The memory this process has in RAM now.
+pub fn rss_kib() -> u64 {
+    // SAFETY: asks for a constant.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * page / 1024
+}
+
 fn parse_high_water(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
@@ -146,6 +159,6 @@ mod tests {
         let status = "Name:\tx\nVmPeak:\t  9000 kB\nVmHWM:\t   1234 kB\nVmRSS:\t 1000 kB\n";
         assert_eq!(parse_high_water(status), Some(1234));
         assert_eq!(parse_high_water("Name:\tx\n"), None);
-        assert!(peak_rss_kib() > 0);
+        assert!(peak_rss_kib() > 0 && rss_kib() > 0);
     }
 }

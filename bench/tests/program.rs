@@ -7,7 +7,7 @@ use std::{
 };
 
 use hakmem_bench::{
-    chart,
+    chart, latency, phases,
     report::{self, Comparison, CSV_HEADER},
     runner::{Contestant, Run},
     summary::SUMMARY_HEADER,
@@ -163,11 +163,63 @@ fn scaling_shows_throughput_and_processor_time() {
 }
 
 #[test]
+fn latency_shows_both_sides_of_each_allocator() {
+    let out = folder("latency");
+    let printed = compare("latency --only hakmem,system --ops 3000 --slots 20 --rounds 2", &out);
+    let expected = [
+        "\nmalloc\n",
+        "\nfree\n",
+        "q p99.99",
+        "own > 1 ms",
+        "The timer around nothing: p50 ",
+    ];
+    assert_printed(&printed, &expected);
+    // Three contestants, two rounds, malloc and free, all and quiet.
+    let records = records(&fs::read_to_string(out.join("latency.csv")).unwrap());
+    assert_eq!(records[0], latency::CSV_HEADER);
+    assert_eq!(records.len(), 1 + 3 * 2 * 2 * 2);
+    for record in &records[1..] {
+        let numbers: Vec<u64> = record[5..11].iter().map(|n| n.parse().unwrap()).collect();
+        // Two threads with 3000 operations, half of them allocations.
+        assert!((2900..=3200).contains(&numbers[0]), "{record:?}");
+        assert!(numbers[1] > 0 && numbers[1..].is_sorted(), "{record:?}");
+    }
+}
+
+#[test]
+fn ace_compares_settings_of_hakmem_or_allocators() {
+    let out = folder("ace");
+    let printed = compare("ace --workload steady --ops 400 --slots 4 --rounds 1", &out);
+    let header = "│ phase            learned   x1/8   x1/4   x1/2     x1     x2     x4     x8   learned (again) │";
+    let expected = [
+        header,
+        "relative to the best fixed setting",
+        "│ geometric mean ",
+        "│ fourth ",
+        "│ peak ",
+    ];
+    assert_printed(&printed, &expected);
+    let records = records(&fs::read_to_string(out.join("ace.csv")).unwrap());
+    assert_eq!(records[0], phases::CSV_HEADER);
+    assert_eq!(records.len(), 1 + 9 * 4);
+    let sum: u64 = records[1..5].iter().map(|r| r[5].parse::<u64>().unwrap()).sum();
+    assert!((800..=820).contains(&sum), "{records:?}");
+
+    let printed = compare("ace --peers --only system --workload phased --ops 400 --rounds 1", &out);
+    assert_printed(
+        &printed,
+        &["Mops/s in each phase", "│ pipe, swapped ", "system (again)"],
+    );
+    assert_eq!(run(&["ace", "--only", "system"]).status.code(), Some(2));
+}
+
+#[test]
 fn each_suites_help_lists_its_workloads() {
     for (suite, workloads) in [
         ("small", workloads::SMALL),
         ("classic", workloads::CLASSIC),
         ("large", workloads::LARGE),
+        ("ace", workloads::ACE),
     ] {
         let output = run(&[suite, "--help"]);
         let help = String::from_utf8(output.stdout).unwrap();
@@ -179,7 +231,7 @@ fn each_suites_help_lists_its_workloads() {
     }
     let top = String::from_utf8(run(&["--help"]).stdout).unwrap();
     assert!(
-        ["small", "classic", "large", "scale"]
+        ["small", "classic", "large", "latency", "ace", "scale"]
             .iter()
             .all(|name| top.contains(&format!("  {name} "))),
         "{top}"
@@ -231,9 +283,8 @@ fn wrong_arguments_exit_with_2_and_a_failing_worker_with_1() {
 
 fn contestant(peer: &'static str, again: bool) -> Contestant {
     Contestant {
-        peer,
         again,
-        preload: None,
+        ..Contestant::of(peer)
     }
 }
 
@@ -249,6 +300,7 @@ fn measurement(ops: u64) -> Measurement {
         peak_rss_kib: 2048,
         tiers: [("pool".to_owned(), 3), ("mid".to_owned(), 1)].into(),
         version: "1".into(),
+        ..Measurement::default()
     }
 }
 

@@ -64,6 +64,8 @@ fn excess(case: &Case) -> u64 {
         // A step; a cover.
         "cfrac" => 8,
         "espresso" => 2 * 32 + 5,
+        // Two in each of up to eight phases.
+        "phased" | "steady" | "adversarial" => 16,
         // A vector of 2 MiB.
         "vector" => 40,
         _ => 2,
@@ -168,6 +170,9 @@ fn sizes(case: &Case) -> (u64, u64) {
         "vector" => (4096, 2 << 20),
         "matrices" => (100 << 10, 8 << 20),
         "buffers" => (8 << 10, 64 << 10),
+        "latency" => (16, 8 << 20),
+        "phased" | "steady" => (8 << 10, 1 << 20),
+        "adversarial" => (12 << 10, 1 << 20),
         other => panic!("{other} is new: what sizes has it?"),
     }
 }

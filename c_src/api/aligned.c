@@ -59,10 +59,7 @@ void *hak_aligned_alloc(size_t alignment, size_t size) {
 }
 
 void *hak_aligned_zalloc(size_t alignment, size_t size) {
-  uintptr_t slot = aligned_slot(alignment, size);
-  void *block = (void *)(slot & ~HAK_SLOT_ZERO);
-  if (slot != 0 && (slot & HAK_SLOT_ZERO) == 0) memset(block, 0, size);
-  return block;
+  return hak_alloc_zeroed(aligned_slot(alignment, size), size);
 }
 
 int hak_posix_memalign(void **out, size_t alignment, size_t size) {

@@ -18,6 +18,7 @@
 #include "core/segment.h"
 #include "core/stats.h"
 #include "hakmem.h"
+#include "heap/background.h"
 #include "heap/theap.h"
 #include "tier/ace.h"
 #include "tier/mid.h"
@@ -77,10 +78,11 @@ __attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site
   unsigned first = alloc_first_tier(size);
   uintptr_t slot = 0;
   if (HAK_LIKELY(heap != NULL)) { /* without a heap only the last tier can serve */
-    hak_theap_tick(heap);
+    hak_theap_tick_alloc(heap);
     slot = alloc_walk(heap, first, size);
   }
   if (HAK_UNLIKELY(borrowed != NULL)) hak_theap_return(borrowed);
+  hak_background_tick_mt();
   if (HAK_LIKELY(slot != 0)) return slot;
   /* A block that stands in for one of another tier has the size of that one's class: what is done later by size alone,
    * a sized free or a resize in place, counts on it. */
@@ -139,6 +141,15 @@ HAK_HIT void *hak_malloc(size_t size) { return alloc_fast(size, NULL); }
 
 void *hak_alloc_at(size_t size, const void *site) { return alloc_fast(size, site); }
 
+void *hak_alloc_zeroed(uintptr_t slot, size_t bytes) {
+  void *block = alloc_from_slot(slot);
+  if (slot == 0 || (slot & HAK_SLOT_ZERO) != 0) return block;
+  /* A large mapping that was used before: the system makes it zero in one call, and only what the program touches becomes
+   * resident. What it cannot purge (mlock) stays as it was. */
+  if (bytes >= HAK_CALLOC_PURGE_MIN && hak_os_purge(block, hak_align_up(bytes, hak_os_page_bytes()))) return block;
+  return memset(block, 0, bytes);
+}
+
 void *hak_calloc(size_t count, size_t size) {
   size_t bytes;
   if (HAK_UNLIKELY(hak_mul_overflows(count, size, &bytes))) return alloc_from_slot(alloc_failed(SIZE_MAX, NULL));
@@ -148,7 +159,5 @@ void *hak_calloc(size_t count, size_t size) {
   }
   uintptr_t slot;
   if (bytes > HAK_POOL_MAX || !alloc_from_magazine(bytes, &slot)) slot = hak_alloc_slot(bytes, NULL);
-  void *block = alloc_from_slot(slot);
-  if (slot != 0 && (slot & HAK_SLOT_ZERO) == 0) memset(block, 0, bytes);
-  return block;
+  return hak_alloc_zeroed(slot, bytes);
 }

@@ -19,4 +19,7 @@ HAK_FAST void *hak_bin_pop(size_t offset) {
  * there is no memory. Walks the tier chain. */
 HAK_HIDDEN uintptr_t hak_alloc_slot(size_t size, const void *site);
 
+/* The block of a slot of `bytes` bytes, made zero unless it is; NULL of 0. */
+HAK_HIDDEN void *hak_alloc_zeroed(uintptr_t slot, size_t bytes);
+
 #endif

@@ -31,12 +31,13 @@
 HAK_SLOW_STATIC void free_overflow_wait(hak_theap_t *heap, hak_block_t *block) {
   hak_guard_wait(heap);
   hak_slab_give(heap, block);
-  hak_guard_leave(heap);
+  hak_slab_leave(heap);
 }
 
 HAK_SLOW_STATIC void free_overflow_turned(hak_theap_t *heap, hak_slab_t *slab) {
   hak_slab_turned(heap, slab);
-  hak_guard_leave(heap);
+  hak_slab_leave(heap);
+  hak_theap_tick(heap);
 }
 
 static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag, const char *function);
@@ -71,7 +72,7 @@ static void free_to_heap(hak_block_t *block, hak_tag_t tag) {
   } else if (heap->id == hak_tag_heap_id(tag)) { /* only now did this thread get the heap, whose blocks those are */
     hak_guard_enter(heap);
     hak_slab_give(heap, block);
-    hak_guard_leave(heap);
+    hak_slab_leave(heap);
   } else {
     (void)hak_remote_free(heap, block, tag);
   }
@@ -91,6 +92,7 @@ static void free_to_magazine(void *p, unsigned class_number) {
                                               : hak_ace_free(heap, p, class_number, strays);
   }
   if (HAK_UNLIKELY(strayed != 0)) hak_theap_free_strays(strays, strayed);
+  if (HAK_LIKELY(heap != NULL)) hak_theap_tick(heap);
 }
 
 /* Whether the thread's own magazine holds the block: a double free after the program wrote over the block's key. */
@@ -113,6 +115,8 @@ static __attribute__((noinline)) void free_other(void *p, const char *function) 
     hak_arena_free_mt(info.heap, p, 0, function);
   } else if (info.tier == HAK_TIER_MMAP) {
     if (!hak_mmap_free_mt(p)) hak_fatal(function, HAK_BAD_DOUBLE_FREE, p); /* another thread frees it this moment */
+    hak_theap_t *heap = hak_tls.heap;
+    if (heap != NULL) hak_theap_tick_now(heap);
   } else if (hak_tag_is_slab(tag)) {
     free_to_heap(p, tag);
   } else {
@@ -161,11 +165,10 @@ static void free_ace(void *p, hak_tag_t tag, const char *function) {
 /* What is in no slab, nor in a span of pool. */
 static __attribute__((noinline)) void free_ownerless(void *p, const char *function) {
   uint64_t view = hak_tagmap_view(p);
-  if (HAK_UNLIKELY((uintptr_t)p >> 48 != 0)) { /* its upper bits have changed some of the view's */
-    free_other(p, function);
-  } else if ((view ^ HAK_VIEW_ACE) <= UINT16_MAX) {
+  bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have changed some of the view's */
+  if (is_address && (view ^ HAK_VIEW_ACE) <= UINT16_MAX) {
     free_ace(p, HAK_TAG_ACE | (view & UINT16_MAX), function);
-  } else if (hak_view_is_area(view)) {
+  } else if (is_address && hak_view_is_area(view)) {
     hak_arena_free_view_mt(p, view, function);
   } else {
     free_other(p, function);

@@ -81,14 +81,31 @@
 /* The largest alignment that can be asked for. Up to a slice the tiers below mmap can serve it. */
 #define HAK_ALIGN_MAX ((size_t)1 << 30)
 
-/* At most so many madvise calls on one slow path. */
+/* What one slow path gives back at most: so many madvise calls, for so many slices (beyond those that it has just given
+ * free; of old memory 4 MiB: 0.2 to 0.4 ms), found among so many segments. */
 #define HAK_PURGE_CALLS 4u
+#define HAK_PURGE_SLICES 16u
+#define HAK_PURGE_OLD_SLICES 64u
+#define HAK_PURGE_SEGMENTS 1024u
+
+/* While more than so many free slices are dirty, threads are lean: their bins stay closed for so many allocations in a
+ * quarter of the purge delay, so that a little activity is enough to bring them by (heap/theap.c). */
+#define HAK_LEAN_SLICES 16
+#define HAK_LEAN_CALLS 4096u
+
+/* With the option huge_pages = 2, segments beyond so many bytes of them ask for huge pages. */
+#define HAK_HUGE_PAGES_AFTER (16 * HAK_MIB)
+
+/* From this size on calloc has the system clear what was used before, which costs nothing but a fault for each page that is
+ * touched afterwards: 2 to 5 times as much as clearing them here if that is all of them (docs/design.md). */
+#define HAK_CALLOC_PURGE_MIN (32 * HAK_MIB)
 
 _Static_assert(HAK_SLICES == 64, "a segment's slices are one 64-bit mask");
 _Static_assert(HAK_TINY_MAX < HAK_MID_MAX && HAK_MID_MAX < HAK_POOL_MAX && HAK_POOL_MAX < HAK_ACE_MAX, "tiers ascend");
 _Static_assert(HAK_MID_MAX <= HAK_SLICE_BYTES / 8, "a slab of one slice holds eight blocks at least");
 _Static_assert(HAK_ACE_MAX <= (HAK_SLICES - 1) * HAK_SLICE_BYTES, "the largest ACE block fits a segment");
 _Static_assert((HAK_CARRIED_MAX + 1) * HAK_RING_BYTES / HAK_RING_BLOCKS <= UINT16_MAX, "a carrier's bytes fit 16 bits");
+_Static_assert(HAK_CALLOC_PURGE_MIN > HAK_ACE_MAX, "such a block is a mapping of whole pages");
 _Static_assert(HAK_GRAIN >= 2 * sizeof(void *), "a free block holds a link and a key");
 
 #endif

@@ -23,7 +23,16 @@ HAK_HIDDEN void hak_print(int fd, const char *format, ...) HAK_PRINTF(2, 3);
 HAK_SLOW _Noreturn void hak_fatal(const char *function, const char *what, const void *pointer);
 
 /* The kinds of failure that are logged, each rate-limited to its first HAK_LOG_LINES_MAX lines. */
-enum { HAK_LOG_ARENA_MAP, HAK_LOG_CHUNK, HAK_LOG_REFILL, HAK_LOG_MMAP, HAK_LOG_OOM, HAK_LOG_PURGE, HAK_LOG_KINDS };
+enum {
+  HAK_LOG_ARENA_MAP,
+  HAK_LOG_CHUNK,
+  HAK_LOG_REFILL,
+  HAK_LOG_MMAP,
+  HAK_LOG_OOM,
+  HAK_LOG_PURGE,
+  HAK_LOG_BACKGROUND,
+  HAK_LOG_KINDS
+};
 #define HAK_LOG_LINES_MAX 10u
 
 /* Whether the caller may print one more line of this kind: logging is on and the kind's limit is not reached. */

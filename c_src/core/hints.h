@@ -1,5 +1,5 @@
 /* Hints: which segments may have what one looks for. A row of 64-bit masks per 64 segments: for every span class the
- * segments that may hold a free block of it, for every run length the segments that may have so many free slices in a
+ * segments that may hold a free block of it, for some run lengths the segments that may have so many free slices in a
  * row. One row after the other in memory, so that a small process touches one page of it.
  *
  * The protocol that makes a hint safe to trust when it is clear: whoever makes something available changes the segment
@@ -12,12 +12,23 @@
 #include "base/atomic.h"
 #include "core/types.h"
 
-/* Run lengths with a hint: 1, 2, 4, 8, 16 and 32 slices. */
-#define HAK_HINT_RUNS 6u
+/* Run lengths with a hint: 1, 2, 4, 5, 6 .. 16, 18, 20 .. 32 slices. All that slabs and spans ask for are among them, so
+ * that a hint speaks of the run that is wanted: with shorter ones instead, every request would look at all segments that
+ * have only those. */
+#define HAK_HINT_RUNS 23u
 #define HAK_HINT_KINDS (HAK_SPAN_CLASSES + HAK_HINT_RUNS)
 
+/* The length of the r-th. */
+HAK_FAST unsigned hak_hint_run_slices(unsigned r) { return r < 2 ? r + 1 : r <= 14 ? r + 2 : 2 * r - 12; }
+
 HAK_FAST unsigned hak_hint_of_span_class(unsigned class_number) { return class_number; }
-HAK_FAST unsigned hak_hint_of_run(unsigned log2_slices) { return HAK_SPAN_CLASSES + log2_slices; }
+HAK_FAST unsigned hak_hint_of_run(unsigned r) { return HAK_SPAN_CLASSES + r; }
+
+/* The longest hinted run that is not longer than `slices` (at least 1). */
+HAK_FAST unsigned hak_hint_run_within(unsigned slices) {
+  if (slices > 32) slices = 32;
+  return slices < 4 ? (slices - 1 != 0) : slices <= 16 ? slices - 2 : slices / 2 + 6;
+}
 
 /* All of these are _mt. */
 HAK_HIDDEN void hak_hint_set(unsigned kind, uint32_t segment);

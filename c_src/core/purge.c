@@ -7,28 +7,46 @@
 #include "core/span.h"
 
 static _Atomic uint64_t purge_xbytes;
-static _Atomic uint32_t purge_xhand;    /* the segment to look at next when the bound is exceeded */
+static _Atomic uint32_t purge_xhand;    /* the segment to look at next when the bound is exceeded, */
+static _Atomic uint32_t purge_xold;     /* and when it is about age */
 static _Atomic int64_t purge_xregret;   /* slices by which the bound is raised: purged because of it and used again; */
 static _Atomic int64_t purge_xpeak;     /* but by no more than were lately in use */
-static _Atomic uint64_t purge_xlook_ms; /* when hak_purge_old_mt looks at the segments again */
+static _Atomic uint64_t purge_xlook_ms; /* when hak_purge_old_mt looks at the segments again, */
+static _Atomic uint64_t purge_xwear_ms; /* and when the regret wears off a little */
+
+_Atomic uint32_t hak_purge_xsleeper;
+
+void hak_purge_wake_mt(void) {
+  uint32_t asleep = HAK_SLEEPER_ASLEEP;
+  if (hak_cas_seq(&hak_purge_xsleeper, &asleep, HAK_SLEEPER_AWAKE)) hak_os_wake(&hak_purge_xsleeper);
+}
 
 _Atomic(uint64_t) *hak_purge_bytes(void) { return &purge_xbytes; }
 
-/* Purges free dirty slices of one segment with at most *calls calls, which it counts down; `early` if only the bound asks
- * for it. The slices are taken out of
- * xfree first, as an allocation would, so nobody uses them meanwhile; a slice whose purge failed stays dirty. */
-static void purge_segment(hak_segment_t *segment, unsigned *calls, bool early) {
-  while (*calls != 0) {
+/* What one slow path may still do: a call takes a microsecond, and a slice of resident pages 3 to 5 more. */
+typedef struct {
+  unsigned calls, slices;
+} purge_budget_t;
+
+static bool purge_is_spent(const purge_budget_t *budget) { return budget->calls == 0 || budget->slices == 0; }
+
+/* Purges free dirty slices of one segment within the budget, which it counts down; `early` if only the bound asks for it.
+ * The slices are taken out of xfree first, as an allocation would, so nobody uses them meanwhile; a slice whose purge
+ * failed stays dirty. */
+static void purge_segment(hak_segment_t *segment, purge_budget_t *budget, bool early) {
+  while (!purge_is_spent(budget)) {
     uint64_t free = hak_load_relaxed(&segment->xfree);
     uint64_t wanted = free & hak_load_relaxed(&segment->xdirty);
     if (wanted == 0) return;
     unsigned first = hak_lowest_bit(wanted);
     uint64_t beyond = ~(wanted >> first); /* has a set bit: slice 0 is never free */
     unsigned slices = hak_lowest_bit(beyond);
+    if (slices > budget->slices) slices = budget->slices;
     uint64_t run = hak_slices_mask(first, slices);
     /* acq_rel as in hak_segment_take_mt */
     if (!hak_cas_acq_rel(&segment->xfree, &free, free & ~run)) continue;
-    --*calls;
+    budget->calls--;
+    budget->slices -= slices;
     if ((hak_load_relaxed(&segment->xdirty) & run) == 0) { /* others purged it between our look and our claim */
       hak_segment_return_mt(segment, run);
       continue;
@@ -41,7 +59,7 @@ static void purge_segment(hak_segment_t *segment, unsigned *calls, bool early) {
       if (early) (void)hak_or_relaxed(&segment->xpurged, run);
     } else {
       hak_log(HAK_LOG_PURGE, "[PURGE] madvise FAILED: segment=%u, slices=%u", segment->index, slices);
-      *calls = 0;
+      budget->calls = 0;
     }
     hak_segment_return_mt(segment, run);
   }
@@ -61,38 +79,51 @@ static int64_t purge_bound_slices(void) {
 
 void hak_purge_regret_mt(unsigned slices) { (void)hak_add_relaxed(&purge_xregret, (int64_t)slices); }
 
-void hak_purge_bound_mt(void) {
+void hak_purge_bound_mt(unsigned given) {
   int64_t active = hak_load_relaxed(hak_segment_active_slices());
   if (active > hak_load_relaxed(&purge_xpeak)) hak_store_relaxed(&purge_xpeak, active);
   if (HAK_LIKELY(hak_load_relaxed(hak_segment_dirty_slices()) <= purge_bound_slices())) return;
-  uint32_t count = hak_segment_count_mt();
-  unsigned calls = HAK_PURGE_CALLS;
+  uint32_t count = hak_segment_count_mt(), most = count < HAK_PURGE_SEGMENTS ? count : HAK_PURGE_SEGMENTS;
+  purge_budget_t budget = {HAK_PURGE_CALLS, given + HAK_PURGE_SLICES};
   uint32_t hand = hak_load_relaxed(&purge_xhand);
-  for (uint32_t seen = 0; seen < count && calls != 0; seen++, hand++) {
+  for (uint32_t seen = 0; seen < most && !purge_is_spent(&budget); seen++, hand++) {
     if (hand >= count) hand = 0;
-    purge_segment(hak_segment_at_mt(hand), &calls, true);
+    purge_segment(hak_segment_at_mt(hand), &budget, true);
   }
-  hak_store_relaxed(&purge_xhand, hand);
+  /* The last one may have more. */
+  hak_store_relaxed(&purge_xhand, purge_is_spent(&budget) && hand != 0 ? hand - 1 : hand);
+}
+
+bool hak_purge_waits_mt(void) { return hak_load_relaxed(hak_segment_dirty_slices()) > HAK_LEAN_SLICES; }
+
+/* A quarter less of the regret per delay's quarter, so that after some delays without any nothing of it is left. */
+static void purge_wear_off(uint64_t now_ms) {
+  if (now_ms < hak_load_relaxed(&purge_xwear_ms)) return;
+  hak_store_relaxed(&purge_xwear_ms, now_ms + (uint64_t)hak_options.purge_delay_ms / 4);
+  int64_t regret = hak_load_relaxed(&purge_xregret);
+  (void)hak_cas_relaxed(&purge_xregret, &regret, regret - (regret + 3) / 4); /* else somebody regrets this moment */
+  int64_t peak = hak_load_relaxed(&purge_xpeak), active = hak_load_relaxed(hak_segment_active_slices());
+  if (peak > active) hak_store_relaxed(&purge_xpeak, peak - (peak - active + 3) / 4);
 }
 
 void hak_purge_old_mt(void) {
   if (hak_load_relaxed(hak_segment_dirty_slices()) <= 0 && hak_load_relaxed(&purge_xregret) == 0) return;
   uint64_t now = hak_os_now_ms();
   uint64_t look = hak_load_relaxed(&purge_xlook_ms);
-  /* One thread at a time takes the turn; when it stops early for the number of calls, the next comes soon. */
+  /* One thread at a time takes the turn; when it stops early because its budget is spent, the next comes soon. */
   if (now < look || !hak_cas_relaxed(&purge_xlook_ms, &look, now + (uint64_t)hak_options.purge_delay_ms / 4)) return;
-  /* A quarter less per delay's quarter, so that after some delays without regret nothing of it is left. */
-  int64_t regret = hak_load_relaxed(&purge_xregret);
-  (void)hak_cas_relaxed(&purge_xregret, &regret, regret - (regret + 3) / 4); /* else somebody regrets this moment */
-  int64_t peak = hak_load_relaxed(&purge_xpeak), active = hak_load_relaxed(hak_segment_active_slices());
-  if (peak > active) hak_store_relaxed(&purge_xpeak, peak - (peak - active + 3) / 4);
-  uint32_t count = hak_segment_count_mt();
-  unsigned calls = HAK_PURGE_CALLS;
-  for (uint32_t i = 0; i < count && calls != 0; i++) {
+  purge_wear_off(now);
+  uint32_t count = hak_segment_count_mt(), i = hak_load_relaxed(&purge_xold);
+  if (i >= count) i = 0;
+  uint32_t end = count - i < HAK_PURGE_SEGMENTS ? count : i + HAK_PURGE_SEGMENTS;
+  purge_budget_t budget = {HAK_PURGE_CALLS, HAK_PURGE_OLD_SLICES};
+  for (; i < end; i++) {
     hak_segment_t *segment = hak_segment_at_mt(i);
-    if (purge_is_old(segment, now)) purge_segment(segment, &calls, false);
+    if (purge_is_old(segment, now)) purge_segment(segment, &budget, false);
+    if (purge_is_spent(&budget)) break;
   }
-  if (calls == 0) hak_store_relaxed(&purge_xlook_ms, now);
+  hak_store_relaxed(&purge_xold, i); /* the next turn begins with this one, which may have more */
+  if (i < count) hak_store_relaxed(&purge_xlook_ms, now);
 }
 
 void hak_purge_all_mt(bool force) {
@@ -100,12 +131,12 @@ void hak_purge_all_mt(bool force) {
   uint64_t now = hak_os_now_ms();
   uint32_t count = hak_segment_count_mt();
   for (uint32_t i = 0; i < count; i++) {
-    unsigned calls = HAK_SLICES; /* a segment has no more runs than that */
+    purge_budget_t budget = {HAK_SLICES, HAK_SLICES}; /* a segment has no more runs than that */
     hak_segment_t *segment = hak_segment_at_mt(i);
     if (force) {
       hak_store_relaxed(&segment->xpurged, 0);                          /* using it again is then no regret */
       (void)hak_add_relaxed(&purge_xbytes, hak_span_purge_mt(segment)); /* may free slices, hence first */
     }
-    if (force || purge_is_old(segment, now)) purge_segment(segment, &calls, false);
+    if (force || purge_is_old(segment, now)) purge_segment(segment, &budget, false);
   }
 }

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "core/hints.h"
+#include "core/options.h"
 #include "core/purge.h"
 
 /* How many segments one mapping brings, doubling with use: 4 MiB to 64 MiB. */
@@ -36,9 +37,13 @@ hak_segment_t *hak_segment_at_mt(uint32_t index) { return hak_load_relaxed(&segm
 
 /* Sets the hints of all run lengths that the mask contains. */
 static void segment_hint_runs(const hak_segment_t *segment, uint64_t mask) {
-  for (unsigned r = 0; r < HAK_HINT_RUNS && mask != 0; r++) { /* mask: where runs of 2^r slices begin */
+  unsigned slices = 1; /* mask: where runs of so many begin */
+  for (unsigned r = 0; r < HAK_HINT_RUNS; r++) {
+    unsigned more = hak_hint_run_slices(r) - slices; /* no more than they are already */
+    mask &= mask >> more;
+    if (mask == 0) return;
     hak_hint_set(hak_hint_of_run(r), segment->index);
-    mask &= mask >> (1u << r);
+    slices += more;
   }
 }
 
@@ -68,6 +73,17 @@ static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *ze
   }
 }
 
+/* Tells the system about huge pages in new segments, of which `before` bytes were there before them
+ * (docs/decisions/huge-pages.md). */
+static void segment_advise(char *base, size_t bytes, size_t before) {
+  if (HAK_LIKELY(hak_options.huge_pages == 0)) return;
+  if (hak_options.huge_pages == 1) {
+    hak_os_no_huge_pages(base, bytes);
+  } else if (before >= HAK_HUGE_PAGES_AFTER) {
+    hak_os_huge_pages(base, bytes);
+  }
+}
+
 /* Maps more segments, at most as many as the growth level says, at least one. Under the lock. */
 static bool segment_grow_locked(void) {
   for (unsigned level = segment_growth_level;; level--) {
@@ -87,6 +103,7 @@ static bool segment_grow_locked(void) {
       hak_os_unmap(base, bytes);
       return false;
     }
+    segment_advise(base, bytes, count * HAK_SEGMENT_BYTES);
     for (uint32_t i = 0; i < wanted; i++) {
       hak_segment_t *segment = hak_segment_of(base + i * HAK_SEGMENT_BYTES);
       segment->base = base + i * HAK_SEGMENT_BYTES;
@@ -103,8 +120,8 @@ static bool segment_grow_locked(void) {
 
 /* Searches all segments that may have such a run. */
 static void *segment_search(unsigned slices, bool *zeroed) {
-  unsigned kind = hak_hint_of_run(hak_highest_bit(slices)); /* the longest hinted run that is not longer */
-  bool exact = hak_is_pow2(slices);
+  unsigned run = hak_hint_run_within(slices), kind = hak_hint_of_run(run);
+  bool exact = hak_hint_run_slices(run) == slices; /* always, but in tests */
   uint32_t end = hak_segment_count_mt();
   for (uint32_t i = 0; (i = hak_hint_next(kind, i, end)) < end; i++) {
     hak_segment_t *segment = hak_segment_at_mt(i);
@@ -146,8 +163,9 @@ void hak_segment_give_mt(void *base, unsigned slices) {
   (void)hak_or_relaxed(&segment->xdirty, run);
   hak_store_relaxed(&segment->xfreed_ms, hak_os_now_ms());
   (void)hak_sub_relaxed(&segment_slices.xactive, (int64_t)slices);
-  (void)hak_add_relaxed(&segment_slices.xdirty, (int64_t)slices);
+  (void)atomic_fetch_add_explicit(&segment_slices.xdirty, (int64_t)slices, memory_order_seq_cst);
   hak_segment_return_mt(segment, run);
+  hak_purge_dirtied_mt(); /* seq_cst after the count, which the sleeper looks at last */
 }
 
 void hak_segment_return_mt(hak_segment_t *segment, uint64_t run) {

@@ -56,9 +56,28 @@ static hak_slab_t *slab_new(hak_theap_t *heap, unsigned class_number) {
   return slab;
 }
 
-static void slab_release(hak_slab_t *slab) {
+static void slab_release(hak_theap_t *heap, hak_slab_t *slab) {
   hak_segment_give_mt(slab->base, 1);
-  hak_purge_bound_mt();
+  heap->released++;
+}
+
+/* In the guard: how many slices the bound on dirty memory is to be kept for. */
+static unsigned slab_take_released(hak_theap_t *heap) {
+  unsigned released = heap->released;
+  heap->released = 0;
+  return released;
+}
+
+void hak_slab_leave(hak_theap_t *heap) {
+  unsigned released = slab_take_released(heap);
+  hak_guard_leave(heap);
+  if (HAK_UNLIKELY(released != 0)) hak_purge_bound_mt(released);
+}
+
+void hak_slab_unclaim_mt(hak_theap_t *heap) {
+  unsigned released = slab_take_released(heap);
+  hak_guard_release_mt(heap);
+  if (released != 0) hak_purge_bound_mt(released);
 }
 
 static unsigned slab_tier(unsigned class_number) { return class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID; }
@@ -74,7 +93,7 @@ HAK_SLOW_STATIC void slab_became_empty(hak_theap_t *heap, hak_slab_t *slab) {
   if (heap->spare == NULL) {
     heap->spare = slab; /* its tag and the keys in its blocks stay: freeing one of them again is still noticed */
   } else {
-    slab_release(slab);
+    slab_release(heap, slab);
   }
 }
 
@@ -82,7 +101,7 @@ void hak_slab_release_spare(hak_theap_t *heap) {
   hak_slab_t *slab = heap->spare;
   if (slab == NULL) return;
   heap->spare = NULL;
-  slab_release(slab);
+  slab_release(heap, slab);
 }
 
 /* ---- Blocks come and go ---- */
@@ -160,6 +179,31 @@ static hak_block_t *slab_refill(hak_theap_t *heap, unsigned class_number, hak_bi
   return slab == NULL ? NULL : slab_carve(heap, slab, bin);
 }
 
+/* Takes one block and leaves the bin closed: what is cut beyond it goes to the slab's list. */
+HAK_SLOW_STATIC hak_block_t *slab_take_one(hak_theap_t *heap, unsigned class_number, hak_bin_t *bin) {
+  hak_slab_t *slab = heap->slabs[class_number];
+  if (slab == NULL || slab->free == NULL) {
+    hak_remote_drain(heap, NULL, HAK_DRAIN_BLOCKS);
+    slab = heap->slabs[class_number];
+  }
+  if (slab == NULL || slab->free == NULL) {
+    if (slab == NULL) slab = slab_new(heap, class_number);
+    if (slab == NULL) return NULL;
+    hak_block_t *block = slab_carve(heap, slab, bin);
+    (void)hak_slab_flush_bin(heap, class_number, NULL); /* none are of other heaps */
+    return block;
+  }
+  hak_block_t *block = slab->free;
+  slab->free = block->next;
+  hak_stats_returned(heap, slab_tier(class_number), 1);
+  hak_stats_served(heap, slab_tier(class_number), 1);
+  if (--slab->free_blocks == 0) {
+    slab_unlist(heap, slab);
+    if (slab->carved < hak_slab_classes[class_number].capacity) slab_list(heap, slab, false);
+  }
+  return block;
+}
+
 hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
   hak_block_t *block;
@@ -167,8 +211,13 @@ hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number) {
     block = slab_pop(bin);
   } else {
     hak_guard_enter(heap);
-    block = slab_refill(heap, class_number, bin);
-    hak_guard_leave(heap);
+    if (HAK_LIKELY(heap->lean_calls == 0)) {
+      block = slab_refill(heap, class_number, bin);
+    } else {
+      heap->lean_calls--;
+      block = slab_take_one(heap, class_number, bin);
+    }
+    hak_slab_leave(heap);
     if (block == NULL) return NULL;
     hak_stats_refilled(heap, slab_tier(class_number));
   }

@@ -42,6 +42,11 @@ HAK_FAST void hak_slab_give(hak_theap_t *heap, hak_block_t *block) {
  * the chain `others` and returns. */
 HAK_HIDDEN hak_block_t *hak_slab_flush_bin(hak_theap_t *heap, unsigned class_number, hak_block_t *others);
 
+/* Ends a slow path, or a claim, in which slabs may have been released: then the bound on dirty memory is kept, once and outside
+ * of the guard, so that nobody waits for the system. */
+HAK_HIDDEN void hak_slab_leave(hak_theap_t *heap);
+HAK_HIDDEN void hak_slab_unclaim_mt(hak_theap_t *heap);
+
 /* Releases the spare slab, if any. */
 HAK_HIDDEN void hak_slab_release_spare(hak_theap_t *heap);
 

@@ -11,9 +11,9 @@ static uint64_t span_lowest(uint64_t mask, uint32_t n) {
   return mask ^ rest;
 }
 
-/* Returns blocks to a span, and releases it when that made it all free. The fetch-or releases what the blocks' last users
- * wrote (its pair: the fetch-and in span_take) and is the first half of the hints' protocol, therefore seq_cst. */
-static void span_give(hak_cell_t *cell, uint64_t blocks) {
+/* Returns blocks to a span, and releases it when that made it all free. Returns the slices that became free, for which the bound
+ * on dirty memory is to be kept. The fetch-or releases what the blocks' last users wrote (its pair: the fetch-and in span_take) and is the first half of the hints' protocol, therefore seq_cst. */
+static unsigned span_give(hak_cell_t *cell, uint64_t blocks) {
   uint32_t class_number = hak_load_relaxed(&cell->xclass);
   const hak_span_class_t *info = &hak_span_classes[class_number];
   char *base = cell->span.base;
@@ -25,18 +25,17 @@ static void span_give(hak_cell_t *cell, uint64_t blocks) {
   uint64_t full = info->full;
   if ((before | blocks) != full || !hak_cas_acq_rel(&cell->xmask, &full, 0)) { /* not full, or a refill was faster */
     if (before == 0) hak_hint_set(hak_hint_of_span_class(class_number), segment->index);
-    return;
+    return 0;
   }
   /* All that was set in the bitmap is ours now. Between the two steps others may have emptied, released and remade the
    * span: if it has as many blocks now, it is as free as the one we meant; if not, we hold some blocks of it. */
   info = &hak_span_classes[hak_load_relaxed(&cell->xclass)];
   if (HAK_UNLIKELY(info->full != full)) {
-    span_give(cell, full);
-    return;
+    return span_give(cell, full);
   }
   (void)hak_and_relaxed(&segment->xspans, ~((uint64_t)1 << hak_slice_of(base)));
   hak_segment_give_mt(base, info->slices);
-  hak_purge_bound_mt();
+  return info->slices;
 }
 
 /* Takes up to `wanted` blocks out of a cell's bitmap, if it is (still) a span of the class. */
@@ -51,7 +50,7 @@ static uint64_t span_take(hak_cell_t *cell, unsigned class_number, uint32_t want
       /* While we hold a block nobody can release the span, so its class is certain now: it may have been released and
        * made anew since we looked. Then we took somebody else's blocks and give them back. */
       if (HAK_LIKELY(hak_load_relaxed(&cell->xclass) == class_number)) return taken;
-      span_give(cell, taken);
+      (void)span_give(cell, taken);
       return 0;
     }
     mask = before;
@@ -146,6 +145,7 @@ uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays
   uint64_t masks[GROUPS];
   unsigned groups = 0;
   uint32_t strayed = 0;
+  unsigned released = 0;
   for (uint32_t i = 0; i < blocks; i++) {
     char *block = (char *)(magazine->slots[i] & ~HAK_SLOT_ZERO);
     hak_tag_t tag = hak_tagmap_get_mt(block);
@@ -159,7 +159,7 @@ uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays
     unsigned g = 0;
     while (g < groups && cells[g] != cell) g++;
     if (g == GROUPS) { /* more spans than groups: the first goes out and makes room */
-      span_give(cells[0], masks[0]);
+      released += span_give(cells[0], masks[0]);
       cells[0] = cells[--groups];
       masks[0] = masks[groups];
       g = groups;
@@ -171,7 +171,8 @@ uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays
     if (HAK_UNLIKELY((masks[g] & bit) != 0)) hak_fatal("hak_free", HAK_BAD_DOUBLE_FREE, block);
     masks[g] |= bit;
   }
-  for (unsigned g = 0; g < groups; g++) span_give(cells[g], masks[g]);
+  for (unsigned g = 0; g < groups; g++) released += span_give(cells[g], masks[g]);
+  if (released != 0) hak_purge_bound_mt(released); /* once, whatever was released */
   magazine->count -= blocks;
   for (uint32_t i = 0; i < magazine->count; i++) magazine->slots[i] = magazine->slots[i + blocks];
   return strayed;
@@ -202,7 +203,7 @@ size_t hak_span_purge_mt(hak_segment_t *segment) {
       bytes += span_purge_run(cell, info, first, blocks);
       dirty &= ~(hak_low_mask(blocks) << first);
     }
-    span_give(cell, taken);
+    (void)span_give(cell, taken);
   }
   return bytes;
 }

@@ -188,8 +188,11 @@ struct hak_theap {
   HAK_LINE_ALIGNED _Atomic bool xbusy; /* and whether the owner is */
   uint32_t id;                         /* constant */
   uint64_t looked_ms;                  /* when what is idle was last looked for */
+  uint64_t lean_ms;                    /* when the thread last became lean: */
   int32_t room_then[HAK_SLAB_CLASSES]; /* of the thread's bins, at that moment */
+  uint32_t released;                   /* in the guard: how many slices were given back since it was entered */
   uint32_t slow_calls;                 /* for what is to happen every so many slow paths */
+  uint32_t lean_calls;                 /* so many more allocations that find a bin empty leave it closed */
   hak_tls_t *tls;                      /* of the thread it is attached to; NULL while parked */
   hak_block_t *pending;                /* taken from the inbox and not yet given to the slabs */
   hak_slab_t *spare;                   /* an empty slab kept for the next class that wants one */
@@ -200,6 +203,8 @@ struct hak_theap {
   uint64_t open;       /* classes whose magazines are open; the others are empty */
   hak_adapt_t adapt[HAK_SPAN_CLASSES];
   uint32_t span_hint[HAK_SPAN_CLASSES]; /* segment where this heap last found blocks of the class */
+  uint64_t seen;                        /* the background thread's: what slow paths and inbox looked like last, */
+  bool seen_idle;                       /* and whether it has done what there was to do since then */
   hak_magazine_t ace[HAK_ACE_CLASSES];
   uintptr_t pool_slots[HAK_POOL_CLASSES][HAK_POOL_MAGAZINE_BLOCKS_MAX];
   uintptr_t ace_slots[HAK_ACE_CLASSES][HAK_ACE_MAGAZINE_BLOCKS_MAX];

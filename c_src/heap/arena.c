@@ -40,6 +40,11 @@ HAK_SLOW_STATIC uintptr_t arena_refuse(hak_heap_t *heap, size_t size, const char
 
 /* ---- Allocation ---- */
 
+HAK_SLOW_STATIC _Noreturn void arena_overwritten(hak_heap_t *heap, const hak_block_t *block) {
+  hak_unlock(&heap->lock); /* what the program does at its end may want it */
+  hak_fatal("hak_heap_malloc", HAK_BAD_OVERWRITTEN, block);
+}
+
 /* A slot of the first area of the class; 0 when it can serve no more. The caller has looked at the limit. */
 HAK_FAST uintptr_t arena_pop(hak_heap_t *heap, unsigned bin, size_t bytes, size_t credit) {
   hak_area_t *area = heap->area[bin];
@@ -47,7 +52,7 @@ HAK_FAST uintptr_t arena_pop(hak_heap_t *heap, unsigned bin, size_t bytes, size_
   hak_block_t *block = area->free;
   uintptr_t zero = 0;
   if (block != NULL) {
-    if (HAK_UNLIKELY(block->key != hak_freed_key(block))) hak_fatal("hak_heap_malloc", HAK_BAD_OVERWRITTEN, block);
+    if (HAK_UNLIKELY(block->key != hak_freed_key(block))) arena_overwritten(heap, block);
     area->free = block->next;
   } else {
     uint32_t frontier = area->frontier;
@@ -131,7 +136,8 @@ void *hak_arena_malloc_mt(hak_heap_t *heap, size_t size) {
 
 /* ---- Release ---- */
 
-/* Where an address is in an area of whose slices one has that view, and whether a block of its class may begin there. */
+/* Where an address is in an area of whose slices one has that view, and whether a block of its class may begin there.
+ * */
 typedef struct arena_place {
   hak_area_t *area;
   size_t bytes;
@@ -186,10 +192,10 @@ HAK_SLOW_STATIC _Noreturn void arena_put_failed(hak_heap_t *heap, void *p, uint6
 /* The end of arena_push for an area that was full or is empty; jumped to, so that a hit needs no stack frame. */
 static __attribute__((noinline)) void arena_turned(hak_heap_t *heap, hak_area_t *area, bool was_full) {
   if (was_full) hak_area_revive_locked(heap, area);
-  bool given = area->used == 0 && !hak_area_is_kept(area);
-  if (given) hak_area_give_locked(heap, area);
+  unsigned given = area->used == 0 && !hak_area_is_kept(area) ? area->slices : 0;
+  if (given != 0) hak_area_give_locked(heap, area);
   hak_unlock(&heap->lock);
-  if (given) hak_purge_bound_mt();
+  if (given != 0) hak_purge_bound_mt(given);
 }
 
 /* Puts a block on its area's list, and frees the lock. */
@@ -224,8 +230,8 @@ static __attribute__((noinline)) void arena_put_slow(hak_heap_t *heap, void *p, 
   arena_put_locked(heap, p, view, 0, function);
 }
 
-/* The same for the slabs' classes, if all is well. That the slice still has the view does not take a second look here: it
- * has while the program has the block, and an area that was given back has no frontier. */
+/* The same for the slabs' classes, if all is well. That the slice still has the view does not take a second look here:
+ * it has while the program has the block, and an area that was given back has no frontier. */
 HAK_FAST void arena_put(hak_heap_t *heap, void *p, uint64_t view, const char *function) {
   if (HAK_UNLIKELY(!hak_lock_try(&heap->lock))) {
     arena_put_slow(heap, p, view, function);
@@ -334,10 +340,21 @@ void *hak_arena_resize_mt(hak_heap_t *heap, void *p, size_t old_bytes, size_t si
 
 /* ---- All at once ---- */
 
+/* What this thread freed with a size, against the rules, must not be handed out when it is gone. (Other threads'
+ * magazines are theirs.) */
+static void arena_forget(const hak_heap_t *heap) {
+  hak_theap_t *theap = hak_tls.heap;
+  if (theap == NULL) return;
+  for (unsigned c = 0; c < HAK_POOL_CLASSES; c++) {
+    if (heap->area[HAK_SLAB_CLASSES + c] != NULL) hak_theap_forget_arena(theap, heap->id, c);
+  }
+}
+
 static void arena_empty(hak_heap_t *heap, unsigned kept, bool destroy, const char *function) {
   hak_lock(&heap->lock);
+  if (heap->blocks != 0) arena_forget(heap);
   bool alive = heap->alive, has_mappings = heap->mapped_bytes != 0;
-  bool given = alive && hak_area_clear_locked(heap, kept, false);
+  unsigned given = alive ? hak_area_clear_locked(heap, kept, false) : 0;
   heap->room = destroy ? INT64_MIN : heap->limit;
   heap->blocks = 0;
   heap->mapped_bytes = 0;
@@ -345,7 +362,7 @@ static void arena_empty(hak_heap_t *heap, unsigned kept, bool destroy, const cha
   hak_unlock(&heap->lock);
   if (!alive) hak_fatal(function, HAK_BAD_DESTROYED, heap);
   if (has_mappings) hak_mmap_free_list_mt(&heap->mappings);
-  if (given) hak_purge_bound_mt();
+  if (given != 0) hak_purge_bound_mt(given);
   if (hak_tls.heap != NULL) hak_theap_tick(hak_tls.heap);
 }
 

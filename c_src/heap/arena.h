@@ -5,18 +5,18 @@
  *   area         a run of slices cut into blocks of one class; its state is in its first slice's cell (core/types.h)
  *   mappings     blocks above 2 MiB, or for which no slices were to be had: of the mmap tier, on a list of the arena
  *
- * Slabs and spans of threads' heaps are made for threads that do not wait for each other: bins, rings, magazines, bitmaps.
- * Here one lock covers everything, so an area is simpler than both: a list of free blocks linked through themselves, each
- * with its key, and a frontier behind which no block was handed out. No block of an arena is ever in a bin, a ring or a
- * magazine: those outlive the arena.
+ * Slabs and spans of threads' heaps are made for threads that do not wait for each other: bins, rings, magazines,
+ * bitmaps. Here one lock covers everything, so an area is simpler than both: a list of free blocks linked through
+ * themselves, each with its key, and a frontier behind which no block was handed out. No block of an arena is ever in a
+ * bin, a ring or a magazine: those outlive the arena.
  *
  * Slices come from the segments and go back there, like everybody's, so a new arena finds what the last one left. Areas
- * begin small, with the fewest slices that hold a block, and each is twice as large as the one before, up to what a span
- * of the class has.
+ * begin small, with the fewest slices that hold a block, and each is twice as large as the one before, up to what a
+ * span of the class has.
  *
- * Every function is _mt but for hak_arena_reset and hak_arena_destroy, during which nobody else may be in a call with this
- * arena or a block of it; hak_collect, hak_stats_get and fork may, and take the lock. With it nothing else is taken and
- * the system is not called: slices and mappings are had before and released after. */
+ * Every function is _mt but for hak_arena_reset and hak_arena_destroy, during which nobody else may be in a call with
+ * this arena or a block of it; hak_collect, hak_stats_get and fork may, and take the lock. With it nothing else is
+ * taken and the system is not called: slices and mappings are had before and released after. */
 #ifndef HAK_HEAP_ARENA_H
 #define HAK_HEAP_ARENA_H
 
@@ -79,8 +79,8 @@ HAK_HIDDEN void hak_arena_reset_locks(void);
 
 /* ---- arena_area.c: areas; `_locked` wants the arena's lock ---- */
 
-/* A new area of the class for an arena, its tags set, in no ring yet; `slices` long, or as few as will do when those are
- * not to be had. NULL without memory. Call it without the lock. */
+/* A new area of the class for an arena, its tags set, in no ring yet; `slices` long, or as few as will do when those
+ * are not to be had. NULL without memory. Call it without the lock. */
 HAK_HIDDEN hak_area_t *hak_area_make_mt(const hak_heap_t *heap, unsigned bin, unsigned slices);
 
 /* How many slices the next area of the class should have. */
@@ -103,9 +103,9 @@ HAK_FAST bool hak_area_is_kept(const hak_area_t *area) {
 /* Gives an area back; hak_purge_bound_mt wants to be called after the lock is free. */
 HAK_HIDDEN void hak_area_give_locked(hak_heap_t *heap, hak_area_t *area);
 
-/* Frees the blocks of all areas and gives back those that are more than `kept` slices, or (`only_empty`) touches none with
- * used blocks. True if any was given back, for which hak_purge_bound_mt wants to be called. */
-HAK_HIDDEN bool hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty);
+/* Frees the blocks of all areas and gives back those that are more than `kept` slices, or (`only_empty`) touches none
+ * with used blocks. Returns how many slices it gave back, for which hak_purge_bound_mt wants to be called. */
+HAK_HIDDEN unsigned hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty);
 
 /* Whether every invariant of the arena's areas and its account holds. Tests. */
 HAK_HIDDEN bool hak_arena_is_valid_locked(const hak_heap_t *heap);

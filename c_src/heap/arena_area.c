@@ -134,8 +134,9 @@ static void area_clear(hak_area_t *area) {
   area->used = 0;
 }
 
-bool hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty) {
+unsigned hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty) {
   area_run_t run = {0};
+  uint64_t before = heap->slices;
   for (unsigned half = 0; half < 2; half++) {
     for (uint64_t bins = heap->bins[half]; bins != 0; bins &= bins - 1) {
       unsigned bin = half * 64 + hak_lowest_bit(bins);
@@ -154,7 +155,7 @@ bool hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty) {
     }
   }
   area_give_run(run);
-  return run.slices != 0;
+  return (unsigned)(before - heap->slices);
 }
 
 /* ---- Validity ---- */

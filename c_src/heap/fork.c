@@ -8,6 +8,7 @@
 #include "core/registry.h"
 #include "core/segment.h"
 #include "heap/arena.h"
+#include "heap/background.h"
 #include "heap/theap.h"
 #include "os/os.h"
 #include "tier/mmap.h"
@@ -42,6 +43,7 @@ static void fork_parent(void) {
 static void fork_child(void) {
   hak_locks_end_mine();
   hak_os_reset();
+  hak_background_init();
   hak_lock_reset(&hak_mmap_lock);
   hak_lock_reset(&hak_segment_lock);
   hak_arena_reset_locks();

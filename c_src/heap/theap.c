@@ -16,12 +16,14 @@
 #include "core/span.h"
 #include "core/stats.h"
 #include "heap/arena.h"
+#include "heap/background.h"
 #include "heap/fork.h"
 #include "heap/idle.h"
 #include "os/os.h"
 #include "tier/mmap.h"
 
 #define HEAP_TICK_CALLS 64u
+#define HEAP_LOOK_CALLS 16u /* divides it */
 
 /* Used: by assembler code, of which link-time optimisation does not know. */
 __attribute__((used)) _Thread_local hak_tls_t hak_tls HAK_TLS_MODEL_HERE;
@@ -35,6 +37,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
   if (first) {
     hak_options_init();
     hak_adapt_init();
+    hak_background_init();
     /* Where huge pages are always on, one entry would make 2 MiB of the map resident. */
     hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));
     hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_theap_start */
@@ -127,11 +130,24 @@ hak_theap_t *hak_theap_borrow(void) { return hak_tls.exited ? heap_adopt_or_crea
 
 void hak_theap_return(hak_theap_t *heap) { heap_detach(heap); }
 
-void hak_theap_tick(hak_theap_t *heap) {
-  if (HAK_LIKELY(++heap->slow_calls % HEAP_TICK_CALLS != 0)) return;
+void hak_theap_tick_now(hak_theap_t *heap) {
   hak_idle_flush(heap);
   hak_remote_post_all(heap);
   hak_purge_old_mt();
+  hak_mmap_old_mt();
+}
+
+void hak_theap_tick(hak_theap_t *heap) {
+  if (HAK_UNLIKELY(++heap->slow_calls % HEAP_TICK_CALLS == 0)) hak_theap_tick_now(heap);
+}
+
+void hak_theap_tick_alloc(hak_theap_t *heap) {
+  if (HAK_LIKELY(++heap->slow_calls % HEAP_LOOK_CALLS != 0)) return;
+  if (heap->slow_calls % HEAP_TICK_CALLS == 0) {
+    hak_theap_tick_now(heap);
+  } else if (hak_purge_waits_mt() || hak_mmap_waits_mt()) {
+    hak_idle_flush(heap); /* so that who comes by seldom comes by more often */
+  }
 }
 
 void hak_theap_free_strays(void **strays, uint32_t count) {
@@ -151,6 +167,17 @@ void hak_theap_free_strays(void **strays, uint32_t count) {
       hak_fatal("hak_free_sized", hak_mmap_explain_mt(stray), stray);
     }
   }
+}
+
+void hak_theap_forget_arena(hak_theap_t *heap, uint32_t arena_id, unsigned class_number) {
+  hak_magazine_t *magazine = hak_magazine_of(heap, class_number);
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < magazine->count; i++) {
+    hak_tag_t tag = hak_tagmap_get_mt((void *)(magazine->slots[i] & ~HAK_SLOT_ZERO));
+    if (!hak_tag_is_area(tag) || hak_tag_arena_id(tag) != arena_id) magazine->slots[kept++] = magazine->slots[i];
+  }
+  magazine->count = kept;
+  hak_adapt_sample(heap, class_number, magazine);
 }
 
 void hak_theap_spill(hak_theap_t *heap, unsigned class_number, uint32_t blocks) {
@@ -173,7 +200,7 @@ void hak_theap_flush(hak_theap_t *heap) {
   hak_remote_drain(heap, NULL, UINT32_MAX);
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) others = hak_slab_flush_bin(heap, c, others);
   hak_slab_release_spare(heap);
-  hak_guard_leave(heap);
+  hak_slab_leave(heap);
   hak_remote_free_chain(heap, others);
   hak_remote_post_all(heap);
   for (uint64_t open = heap->open; open != 0; open &= open - 1) hak_theap_flush_magazine(heap, hak_lowest_bit(open));
@@ -186,6 +213,6 @@ void hak_theap_collect_others_mt(void) {
     if (heap == hak_tls.heap || !hak_guard_claim_mt(heap)) continue;
     hak_remote_drain(heap, NULL, UINT32_MAX);
     hak_slab_release_spare(heap);
-    hak_guard_release_mt(heap);
+    hak_slab_unclaim_mt(heap);
   }
 }

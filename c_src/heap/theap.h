@@ -79,8 +79,12 @@ HAK_FAST hak_theap_t *hak_theap_get(void) {
   return HAK_LIKELY(heap != NULL) ? heap : hak_theap_start();
 }
 
-/* What happens now and then in slow paths: rings are posted, old memory is purged. */
+/* What happens now and then in slow paths: idle bins are given back, rings are posted, old memory is purged. Outside of the
+ * guard. `tick` in every 64th of its calls, `tick_now` in each; `tick_alloc`, for allocations, looks more often whether
+ * memory waits to go back. */
 HAK_HIDDEN void hak_theap_tick(hak_theap_t *heap);
+HAK_SLOW void hak_theap_tick_now(hak_theap_t *heap);
+HAK_HIDDEN void hak_theap_tick_alloc(hak_theap_t *heap);
 
 /* Gives everything the calling thread caches back to slabs and spans, and takes in what others freed. */
 HAK_HIDDEN void hak_theap_flush(hak_theap_t *heap);
@@ -93,6 +97,10 @@ HAK_HIDDEN void hak_theap_flush_magazine(hak_theap_t *heap, unsigned class_numbe
 
 /* Frees what a spill found not to be in a span (core/span.h): blocks of the mmap tier or of arenas, or the process ends. */
 HAK_SLOW void hak_theap_free_strays(void **strays, uint32_t count);
+
+/* Takes blocks of an arena out of the calling thread's magazine of a pool class, into which only a sized free that the
+ * rules forbid can have put them. */
+HAK_HIDDEN void hak_theap_forget_arena(hak_theap_t *heap, uint32_t arena_id, unsigned class_number);
 
 /* Takes in what was freed to the heaps of other threads, where they are not at it themselves, and releases their empty
  * slabs. _mt */

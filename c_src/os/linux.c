@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -138,8 +140,11 @@ void *hak_os_remap(void *base, size_t old_bytes, size_t new_bytes) {
   return moved == -1 ? NULL : (void *)moved;
 }
 
+static void (*os_on_purge)(void); /* tests only: called before each purge */
+
 bool hak_os_purge(void *base, size_t bytes) {
   int saved = errno;
+  if (OS_TESTING && os_on_purge != NULL) os_on_purge();
   bool done = !os_fails_now() && syscall(SYS_madvise, base, bytes, MADV_DONTNEED) == 0;
   errno = saved;
   return done;
@@ -157,14 +162,17 @@ void hak_os_populate(void *base, size_t bytes) {
   errno = saved;
 }
 
-void hak_os_no_huge_pages(void *base, size_t bytes) {
+static void os_advise(void *base, size_t bytes, int advice) {
   int saved = errno;
   uintptr_t from = hak_align_up((uintptr_t)base, hak_os_page_bytes());
   uintptr_t to = hak_align_down((uintptr_t)base + bytes, hak_os_page_bytes());
-  /* EINVAL where the kernel has no huge pages: nothing to avoid then */
-  (void)syscall(SYS_madvise, from, to - from, MADV_NOHUGEPAGE);
+  /* EINVAL where the kernel has no huge pages: nothing to avoid then, or to have */
+  (void)syscall(SYS_madvise, from, to - from, advice);
   errno = saved;
 }
+
+void hak_os_no_huge_pages(void *base, size_t bytes) { os_advise(base, bytes, MADV_NOHUGEPAGE); }
+void hak_os_huge_pages(void *base, size_t bytes) { os_advise(base, bytes, MADV_HUGEPAGE); }
 
 uint64_t hak_os_now_ms(void) {
   struct timespec t;
@@ -203,15 +211,85 @@ bool hak_os_at_thread_exit(void (*on_exit)(void *), void *argument) {
  * (The process ends in the same way, for which it does not matter.) Their heaps are lost, as all of its memory is. musl
  * unloads nothing, and takes a lock here that nobody may ever free at the end of a forked child. */
 #ifdef __GLIBC__
+static void os_end_thread(void);
+
 __attribute__((destructor)) static void os_forget_threads(void) {
+  os_end_thread();
   uint32_t made = 2;
   if (hak_cas_acq_rel(&os_xexit_key_made, &made, 3)) pthread_key_delete(os_exit_key);
+}
+#endif
+
+/* ---- The thread of our own ---- */
+
+#define OS_THREAD_STACK_BYTES (64 * HAK_KIB)
+
+enum { OS_THREAD_NONE, OS_THREAD_MAKING, OS_THREAD_MADE, OS_THREAD_NEVER };
+
+static struct {
+  _Atomic uint32_t xstate; /* OS_THREAD_* */
+  pthread_t thread;        /* published by the release of MADE */
+  void (*run)(void), (*stop)(void);
+} os_thread;
+
+/* Threads can be made from the first constructors on; a constructor says so, but nothing else depends on it. */
+static _Atomic bool os_xlibc_ready;
+__attribute__((constructor)) static void os_libc_is_ready(void) { hak_store_relaxed(&os_xlibc_ready, true); }
+
+_Thread_local bool hak_os_locks_mine HAK_TLS_MODEL;
+
+bool hak_os_may_make_thread(void) { return hak_load_relaxed(&os_xlibc_ready) && !hak_os_locks_mine; }
+
+static void *os_run_thread(void *unused) {
+  (void)unused;
+  prctl(PR_SET_NAME, "hakmem");
+  os_thread.run();
+  return NULL;
+}
+
+bool hak_os_make_thread(void (*run)(void), void (*stop)(void)) {
+  int saved = errno;
+  uint32_t none = OS_THREAD_NONE;
+  if (os_fails_now() || !hak_cas_acq_rel(&os_thread.xstate, &none, OS_THREAD_MAKING)) {
+    errno = saved;
+    return false;
+  }
+  os_thread.run = run;
+  os_thread.stop = stop;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* the new thread inherits it */
+  pthread_attr_t attributes;
+  int error = pthread_attr_init(&attributes);
+  if (error == 0) {
+    /* Too little where the program has much thread-local memory: then the usual size. */
+    error = pthread_attr_setstacksize(&attributes, OS_THREAD_STACK_BYTES);
+    if (error == 0) error = pthread_create(&os_thread.thread, &attributes, os_run_thread, NULL);
+    if (error == EINVAL) error = pthread_create(&os_thread.thread, NULL, os_run_thread, NULL);
+    pthread_attr_destroy(&attributes);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  /* release pairs with the acquire in os_end_thread. If the process ended meanwhile, nobody waits for the thread. */
+  uint32_t making = OS_THREAD_MAKING;
+  (void)hak_cas_acq_rel(&os_thread.xstate, &making, error == 0 ? OS_THREAD_MADE : OS_THREAD_NONE);
+  errno = saved;
+  return error == 0;
+}
+
+#ifdef __GLIBC__
+/* At the end of the process it would not matter, but a library that is unloaded must not leave a thread in its code. */
+static void os_end_thread(void) {
+  uint32_t state = atomic_exchange_explicit(&os_thread.xstate, OS_THREAD_NEVER, memory_order_acq_rel);
+  if (state != OS_THREAD_MAKING && state != OS_THREAD_MADE) return;
+  os_thread.stop();
+  if (state == OS_THREAD_MADE) pthread_join(os_thread.thread, NULL);
 }
 #endif
 
 void hak_os_reset(void) {
   uint32_t making = 1;
   (void)hak_cas_relaxed(&os_xexit_key_made, &making, 0); /* who was making it is gone; a key may be lost */
+  if (hak_load_relaxed(&os_thread.xstate) != OS_THREAD_NEVER) hak_store_relaxed(&os_thread.xstate, OS_THREAD_NONE);
 }
 
 void hak_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
@@ -220,14 +298,18 @@ void hak_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(v
 
 /* ---- Lock: Drepper's three-state futex mutex ("Futexes Are Tricky", 2011) ---- */
 
-static void os_futex(_Atomic uint32_t *word, int operation, uint32_t value) {
+static void os_futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *time) {
   int saved = errno;
-  syscall(SYS_futex, (uint32_t *)(uintptr_t)word, operation | OS_FUTEX_PRIVATE, value, NULL, NULL, 0);
+  syscall(SYS_futex, (uint32_t *)(uintptr_t)word, operation | OS_FUTEX_PRIVATE, value, time, NULL, 0);
   errno = saved;
 }
 
-void hak_os_wait(_Atomic uint32_t *word, uint32_t value) { os_futex(word, OS_FUTEX_WAIT, value); }
-void hak_os_wake(_Atomic uint32_t *word) { os_futex(word, OS_FUTEX_WAKE, 1); }
+void hak_os_wait(_Atomic uint32_t *word, uint32_t value) { os_futex(word, OS_FUTEX_WAIT, value, NULL); }
+void hak_os_wait_ms(_Atomic uint32_t *word, uint32_t value, uint64_t ms) {
+  struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+  os_futex(word, OS_FUTEX_WAIT, value, &time);
+}
+void hak_os_wake(_Atomic uint32_t *word) { os_futex(word, OS_FUTEX_WAKE, 1, NULL); }
 void hak_os_yield(void) { sched_yield(); }
 
 /* ---- Asymmetric barrier: membarrier(2), Linux 4.14 ---- */
@@ -251,8 +333,6 @@ bool hak_os_barrier_all_threads(void) {
   }
   return os_membarrier(OS_MEMBARRIER_PRIVATE) == 0;
 }
-
-_Thread_local bool hak_os_locks_mine HAK_TLS_MODEL;
 
 void hak_locks_begin_mine(void) { hak_os_locks_mine = true; }
 void hak_locks_end_mine(void) { hak_os_locks_mine = false; }

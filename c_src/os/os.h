@@ -33,8 +33,9 @@ HAK_HIDDEN bool hak_os_purge(void *base, size_t bytes);
  * consequence: then they come as they are touched. Keeps errno. */
 HAK_HIDDEN void hak_os_populate(void *base, size_t bytes);
 
-/* Asks that no transparent huge pages back the range. May fail without consequence. Keeps errno. */
+/* Asks that no transparent huge pages back the range, or that they do. May fail without consequence. Keep errno. */
 HAK_HIDDEN void hak_os_no_huge_pages(void *base, size_t bytes);
+HAK_HIDDEN void hak_os_huge_pages(void *base, size_t bytes);
 
 /* Milliseconds of a monotonic clock that is read without a system call, to within a tick (1 to 10 ms). */
 HAK_HIDDEN uint64_t hak_os_now_ms(void);
@@ -45,6 +46,12 @@ HAK_HIDDEN const char *hak_os_env(const char *name);
 /* Has `on_exit(argument)` called when the calling thread ends; a repeated call replaces the argument. False when the
  * system has no room for it. */
 HAK_HIDDEN bool hak_os_at_thread_exit(void (*on_exit)(void *), void *argument);
+
+/* The library's one thread of its own: whether one may be made yet (the C library is ready), and make it. `run` is called on
+ * it, with all signals blocked; before the library is unloaded, `stop` is called, after which `run` must return soon, for
+ * that is waited for. The caller holds nothing: this allocates. False when the system refuses. Keep errno. */
+HAK_HIDDEN bool hak_os_may_make_thread(void);
+HAK_HIDDEN bool hak_os_make_thread(void (*run)(void), void (*stop)(void));
 
 /* A lock for slow paths; zero is unlocked. At most one is held at a time (see docs/concurrency.md). */
 typedef struct hak_lock {
@@ -69,6 +76,7 @@ HAK_FAST void hak_unlock(hak_lock_t *lock);
 
 /* Sleeps while *word == value, or not at all; the caller looks again. Wakes one sleeper. Keep errno. */
 HAK_HIDDEN void hak_os_wait(_Atomic uint32_t *word, uint32_t value);
+HAK_HIDDEN void hak_os_wait_ms(_Atomic uint32_t *word, uint32_t value, uint64_t ms); /* no longer than this */
 HAK_HIDDEN void hak_os_wake(_Atomic uint32_t *word);
 
 HAK_FAST void hak_unlock(hak_lock_t *lock) {
@@ -99,7 +107,7 @@ HAK_HIDDEN void hak_os_reset(void);
 HAK_HIDDEN void hak_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
 /* Tests only (HAK_TESTING): from now on let `after` calls of map, remap and purge succeed and fail the `count` calls
- * that follow with ENOMEM. */
+ * that follow with ENOMEM; and of make_thread. */
 HAK_HIDDEN void hak_os_fail_calls(unsigned after, unsigned count);
 
 #endif

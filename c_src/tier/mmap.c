@@ -12,7 +12,11 @@
 #include "tier/mmap_cache.h"
 
 #define MMAP_TABLE_MIN ((size_t)256)
+
+/* What one free unmaps at most beyond as much as it brought, and one look at the age: so many extents, so many bytes.
+ * Unmapping 1 MiB of resident pages takes 50 to 100 us. */
 #define MMAP_EVICT_MAX 4u
+#define MMAP_EVICT_BYTES (4 * HAK_MIB)
 
 hak_lock_t hak_mmap_lock;
 
@@ -28,6 +32,12 @@ typedef struct {
 static mmap_block_t *mmap_table;
 static size_t mmap_capacity, mmap_blocks; /* capacity is a power of two */
 static size_t mmap_live_bytes;
+
+/* What was lately so; all three sink, see mmap_sink_locked. */
+static size_t mmap_peak_bytes;    /* the most that was live */
+static size_t mmap_evicted_bytes; /* unmapped only because of the bound, and not mapped again */
+static size_t mmap_regret_bytes;  /* and mapped again: for those the bound was too low */
+static uint64_t mmap_sunk_ms;     /* when they last did */
 static uint64_t mmap_served, mmap_returned;
 
 static size_t mmap_home(const void *base) {
@@ -75,6 +85,7 @@ static void mmap_insert_locked(char *base, size_t bytes, hak_mmap_list_t *list) 
   mmap_place_locked(block);
   mmap_blocks++;
   mmap_live_bytes += bytes;
+  if (mmap_live_bytes > mmap_peak_bytes) mmap_peak_bytes = mmap_live_bytes;
 }
 
 static void mmap_remove_locked(mmap_block_t *block) {
@@ -105,17 +116,58 @@ static void mmap_unmap(hak_extent_t extent) {
   (void)hak_add_relaxed(hak_purge_bytes(), extent.bytes);
 }
 
-/* Unmaps what is over the bounds, `most` extents at most, and returns whether there was any. Without the lock. */
-static bool mmap_trim(bool everything, unsigned most) {
+/* In each quarter of the delay the peak comes closer to what is live by a quarter of the difference, and a quarter of the
+ * others wears off. */
+static void mmap_sink_locked(uint64_t now_ms) {
+  int64_t step = hak_options.purge_delay_ms / 4 + 1;
+  if (mmap_sunk_ms == 0) mmap_sunk_ms = now_ms;
+  /* signed: another thread may have read the clock after us */
+  for (unsigned n = 0; n < 16 && (int64_t)(now_ms - mmap_sunk_ms) >= step; n++) {
+    mmap_peak_bytes -= (mmap_peak_bytes - mmap_live_bytes + 3) / 4;
+    mmap_evicted_bytes -= (mmap_evicted_bytes + 3) / 4;
+    mmap_regret_bytes -= (mmap_regret_bytes + 3) / 4;
+    mmap_sunk_ms += (uint64_t)step;
+  }
+  if ((int64_t)(now_ms - mmap_sunk_ms) < step) return;
+  mmap_peak_bytes = mmap_live_bytes; /* next to nothing is left of them after 16 steps */
+  mmap_evicted_bytes = mmap_regret_bytes = 0;
+  mmap_sunk_ms = now_ms;
+}
+
+/* How much may be cached: what the option says or half of what is live; and what the program was seen to want back, but
+ * not beyond as much as was lately live. A program that frees a lot once gives it back, one that does so again and again
+ * finds it. */
+static size_t mmap_bound_locked(uint64_t now_ms) {
+  mmap_sink_locked(now_ms);
+  size_t bound = (size_t)hak_options.mmap_cache_kib * HAK_KIB;
+  if (bound < mmap_live_bytes / 2) bound = mmap_live_bytes / 2;
+  size_t most = mmap_peak_bytes - mmap_live_bytes;
+  if (bound >= most) return bound;
+  return most - bound < mmap_regret_bytes ? most : bound + mmap_regret_bytes;
+}
+
+/* To be called when the cache had nothing for a block and it was mapped. */
+static void mmap_regret_locked(size_t bytes) {
+  if (bytes > mmap_evicted_bytes) bytes = mmap_evicted_bytes;
+  mmap_evicted_bytes -= bytes;
+  mmap_regret_bytes += bytes;
+}
+
+/* Unmaps what is over the bounds, `most` extents and `bytes` bytes at most, and returns whether there was any. Without
+ * the lock. */
+static bool mmap_trim(bool everything, unsigned most, size_t bytes) {
   uint64_t now = hak_os_now_ms(), delay = (uint64_t)hak_options.purge_delay_ms;
-  for (unsigned n = 0; n < most; n++) {
+  uint64_t old = now > delay ? now - delay : 0;
+  for (unsigned n = 0; n < most && bytes != 0; n++) {
     hak_lock(&hak_mmap_lock);
-    size_t bound = (size_t)hak_options.mmap_cache_kib * HAK_KIB;
-    if (bound < mmap_live_bytes / 2) bound = mmap_live_bytes / 2;
-    hak_extent_t extent = hak_mmap_cache_evict_locked(everything ? 0 : bound, now > delay ? now - delay : 0);
+    if (everything) mmap_regret_bytes = mmap_evicted_bytes = 0; /* mapping it again is then no regret */
+    size_t bound = everything ? 0 : mmap_bound_locked(now);
+    hak_extent_t extent = hak_mmap_cache_evict_locked(bound, old, bytes);
+    if (!everything && extent.freed_ms > old) mmap_evicted_bytes += extent.bytes;
     hak_unlock(&hak_mmap_lock);
     if (extent.bytes == 0) return n != 0;
     mmap_unmap(extent);
+    bytes -= extent.bytes;
   }
   return true;
 }
@@ -148,7 +200,7 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
 
   base = hak_os_map_aligned(bytes, alignment);
   if (base == NULL) { /* what the cache or free segments hold may be what is missing */
-    mmap_trim(true, UINT_MAX);
+    mmap_trim(true, UINT_MAX, SIZE_MAX);
     base = hak_os_map_aligned(bytes, alignment);
     if (base == NULL && hak_segment_unmap_free_mt() != 0) base = hak_os_map_aligned(bytes, alignment);
   }
@@ -157,6 +209,7 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
   room = mmap_reserve_locked(); /* again: others may have come between */
   if (room) {
     mmap_insert_locked(base, bytes, list);
+    mmap_regret_locked(bytes);
     mmap_served++;
   }
   hak_unlock(&hak_mmap_lock);
@@ -177,13 +230,18 @@ static hak_extent_t mmap_free_locked(mmap_block_t *block, uint64_t now_ms) {
 bool hak_mmap_free_mt(void *p) {
   uint64_t now = hak_os_now_ms();
   hak_extent_t too_many = {0};
+  size_t bytes = 0;
   hak_lock(&hak_mmap_lock);
   mmap_block_t *block = mmap_find_locked(p);
   bool found = block != NULL;
-  if (found) too_many = mmap_free_locked(block, now);
+  if (found) {
+    bytes = block->bytes;
+    too_many = mmap_free_locked(block, now);
+  }
   hak_unlock(&hak_mmap_lock);
   mmap_unmap(too_many);
-  if (found) mmap_trim(false, MMAP_EVICT_MAX);
+  if (found) mmap_trim(false, MMAP_EVICT_MAX, bytes + MMAP_EVICT_BYTES);
+  if (found) hak_purge_dirtied_mt();
   return found;
 }
 
@@ -191,12 +249,17 @@ void hak_mmap_free_list_mt(hak_mmap_list_t *list) {
   for (bool more = true; more;) {
     uint64_t now = hak_os_now_ms();
     hak_extent_t too_many = {0};
+    size_t bytes = 0;
     hak_lock(&hak_mmap_lock);
-    if (list->first != NULL) too_many = mmap_free_locked(mmap_find_locked(list->first), now);
+    if (list->first != NULL) {
+      mmap_block_t *block = mmap_find_locked(list->first);
+      bytes = block->bytes;
+      too_many = mmap_free_locked(block, now);
+    }
     more = list->first != NULL;
     hak_unlock(&hak_mmap_lock);
     mmap_unmap(too_many);
-    mmap_trim(false, MMAP_EVICT_MAX);
+    mmap_trim(false, MMAP_EVICT_MAX, bytes + MMAP_EVICT_BYTES);
   }
 }
 
@@ -235,6 +298,7 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   }
   hak_unlock(&hak_mmap_lock);
   mmap_unmap(too_many);
+  if (bytes < old_bytes) hak_purge_dirtied_mt();
   if (bytes <= old_bytes) return p;
 
   char *moved = hak_os_remap(p, old_bytes, bytes);
@@ -259,7 +323,19 @@ const char *hak_mmap_explain_mt(const void *p) {
   return what;
 }
 
-bool hak_mmap_collect_mt(bool force) { return mmap_trim(force, UINT_MAX); }
+bool hak_mmap_collect_mt(bool force) { return mmap_trim(force, UINT_MAX, SIZE_MAX); }
+
+bool hak_mmap_waits_mt(void) { return hak_load_relaxed(hak_mmap_cache_extents()) != 0; }
+
+static _Atomic uint64_t mmap_xlook_ms; /* when hak_mmap_old_mt looks again */
+
+void hak_mmap_old_mt(void) {
+  if (!hak_mmap_waits_mt()) return;
+  uint64_t now = hak_os_now_ms(), look = hak_load_relaxed(&mmap_xlook_ms);
+  if (now < look || !hak_cas_relaxed(&mmap_xlook_ms, &look, now + (uint64_t)hak_options.purge_delay_ms / 4)) return;
+  if (mmap_trim(false, MMAP_EVICT_MAX, MMAP_EVICT_BYTES))
+    hak_store_relaxed(&mmap_xlook_ms, now); /* there may be more */
+}
 
 void hak_mmap_stats_mt(uint64_t *live_bytes, uint64_t *cached_bytes, uint64_t *served, uint64_t *returned) {
   hak_lock(&hak_mmap_lock);

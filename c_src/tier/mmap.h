@@ -41,6 +41,13 @@ HAK_SLOW const char *hak_mmap_explain_mt(const void *p);
 /* Unmaps the cached mappings: all, or those older than the purge delay. Returns whether there were any. Keeps errno. */
 HAK_HIDDEN bool hak_mmap_collect_mt(bool force);
 
+/* Unmaps some of what is older than the purge delay, or above the bound: 4 mappings and 4 MiB at most. Looks once in a quarter of the delay. Called now
+ * and then from slow paths. Keeps errno. _mt */
+HAK_HIDDEN void hak_mmap_old_mt(void);
+
+/* Whether there are any cached mappings. _mt */
+HAK_HIDDEN bool hak_mmap_waits_mt(void);
+
 /* Live and cached bytes, and the number of blocks ever handed out, taken from and given back to it. */
 HAK_HIDDEN void hak_mmap_stats_mt(uint64_t *live_bytes, uint64_t *cached_bytes, uint64_t *served, uint64_t *returned);
 

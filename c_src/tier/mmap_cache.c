@@ -2,8 +2,10 @@
 
 #include <string.h>
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/check.h"
+#include "os/os.h"
 
 #define CACHE_EXTENTS 256u
 
@@ -11,6 +13,9 @@
 static hak_extent_t cache[CACHE_EXTENTS];
 static unsigned cache_count;
 static size_t cache_bytes;
+static _Atomic uint32_t cache_xcount; /* cache_count, for who has not the lock */
+
+_Atomic(uint32_t) *hak_mmap_cache_extents(void) { return &cache_xcount; }
 
 size_t hak_mmap_cache_bytes_locked(void) { return cache_bytes; }
 
@@ -31,13 +36,13 @@ static unsigned cache_above(const char *p) {
 static void cache_insert(unsigned at, hak_extent_t extent) {
   memmove(&cache[at + 1], &cache[at], (cache_count - at) * sizeof(cache[0]));
   cache[at] = extent;
-  cache_count++;
+  hak_store_seq(&cache_xcount, ++cache_count); /* before hak_purge_dirtied_mt */
   cache_bytes += extent.bytes;
 }
 
 static hak_extent_t cache_remove(unsigned at) {
   hak_extent_t extent = cache[at];
-  cache_count--;
+  hak_store_relaxed(&cache_xcount, --cache_count);
   cache_bytes -= extent.bytes;
   memmove(&cache[at], &cache[at + 1], (cache_count - at) * sizeof(cache[0]));
   return extent;
@@ -78,15 +83,22 @@ hak_extent_t hak_mmap_cache_put_locked(void *base, size_t bytes, uint64_t now_ms
   return (hak_extent_t){0};
 }
 
-hak_extent_t hak_mmap_cache_evict_locked(size_t bytes_max, uint64_t freed_before_ms) {
+hak_extent_t hak_mmap_cache_evict_locked(size_t bytes_max, uint64_t freed_before_ms, size_t most) {
   unsigned oldest = 0;
   for (unsigned i = 1; i < cache_count; i++) {
     if (cache[i].freed_ms < cache[oldest].freed_ms) oldest = i;
   }
-  if (cache_count == 0 || (cache_bytes <= bytes_max && cache[oldest].freed_ms > freed_before_ms)) {
-    return (hak_extent_t){0};
+  if (cache_count == 0) return (hak_extent_t){0};
+  hak_extent_t *extent = &cache[oldest];
+  if (extent->freed_ms > freed_before_ms) { /* not old: only what is too much */
+    if (cache_bytes <= bytes_max) return (hak_extent_t){0};
+    size_t excess = hak_align_up(cache_bytes - bytes_max, hak_os_page_bytes());
+    if (most > excess) most = excess;
   }
-  return cache_remove(oldest);
+  if (extent->bytes <= most) return cache_remove(oldest);
+  extent->bytes -= most;
+  cache_bytes -= most;
+  return (hak_extent_t){extent->base + extent->bytes, most, extent->freed_ms};
 }
 
 bool hak_mmap_cache_has_locked(const void *p) {

@@ -67,6 +67,25 @@ static void test_edges(void **state) {
   }
 }
 
+/* Whatever a slab or a span wants is hinted itself, and what is not, by the longest that is shorter. */
+static void test_runs(void **state) {
+  (void)state;
+  for (unsigned slices = 1; slices < HAK_SLICES; slices++) {
+    unsigned r = hak_hint_run_within(slices);
+    CHECK(r < HAK_HINT_RUNS && hak_hint_run_slices(r) <= slices, "%u slices", slices);
+    CHECK(r == HAK_HINT_RUNS - 1 || hak_hint_run_slices(r + 1) > slices, "%u slices", slices);
+  }
+  for (unsigned r = 1; r < HAK_HINT_RUNS; r++) {
+    unsigned before = hak_hint_run_slices(r - 1), more = hak_hint_run_slices(r) - before;
+    CHECK(more >= 1 && more <= before, "a mask of runs of %u becomes one of %u by one shift", before, before + more);
+  }
+  CHECK(hak_hint_run_slices(0) == 1, "a slab's");
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
+    unsigned slices = hak_span_classes[c].slices;
+    CHECK(hak_hint_run_slices(hak_hint_run_within(slices)) == slices, "class %u: %u slices", c, slices);
+  }
+}
+
 /* ---- The protocol ------------------------------------------------------------------------------------------------ */
 
 enum { PLACES = 3, THREADS = 4, KIND = 7 };
@@ -176,10 +195,8 @@ static void test_neighbours(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_model),
-      cmocka_unit_test(test_edges),
-      cmocka_unit_test(test_protocol),
-      cmocka_unit_test(test_neighbours),
+      cmocka_unit_test(test_model),    cmocka_unit_test(test_edges),      cmocka_unit_test(test_runs),
+      cmocka_unit_test(test_protocol), cmocka_unit_test(test_neighbours),
   };
   return cmocka_run_group_tests_name("hints", tests, NULL, NULL);
 }

@@ -191,12 +191,20 @@ static void cache_modelled(size_t steps) {
         oldest = is_cached[i] && freed_ms[i] < oldest ? freed_ms[i] : oldest;
       }
       bool due = cache_count != 0 && (cache_bytes > bound || oldest <= before);
-      hak_extent_t extent = hak_mmap_cache_evict_locked(bound, before);
+      size_t most = rng_below(&rng, 2) == 0 ? SIZE_MAX : rng_between(&rng, 1, 20) * PAGE;
+      size_t excess = cache_bytes > bound ? hak_align_up(cache_bytes - bound, PAGE) : 0;
+      hak_extent_t extent = hak_mmap_cache_evict_locked(bound, before, most);
+      most = oldest > before && excess < most ? excess : most;
       CHECK((extent.bytes != 0) == due, "bound %zu of %zu", bound, cache_bytes);
       if (due) {
-        size_t first = (size_t)(extent.base - cache_base) / PAGE;
-        CHECK(extent.freed_ms == oldest && run_length(first) * PAGE == extent.bytes && freed_ms[first] == oldest,
-              "age");
+        size_t first = (size_t)(extent.base - cache_base) / PAGE, start = first;
+        while (start != 0 && is_cached[start - 1]) {
+          start--;
+        }
+        CHECK(extent.freed_ms == oldest && freed_ms[start] == oldest, "age");
+        CHECK(run_length(first) * PAGE == extent.bytes, "to its end");
+        CHECK(extent.bytes == most || (extent.bytes < most && start == first), "%zu of at most %zu", extent.bytes,
+              most);
         mark(first, extent.bytes / PAGE, false);
       }
     }
@@ -225,7 +233,7 @@ static void cache_full(size_t unused) {
   size_t alignment = 2 * PAGE;
   CHECK((uintptr_t)cache_base % alignment == 0, "the base");
   for (size_t i = 0; i < CACHE_EXTENTS; i++) {
-    (void)hak_mmap_cache_evict_locked(0, 0);
+    (void)hak_mmap_cache_evict_locked(0, 0, SIZE_MAX);
   }
   mark(0, PAGES, false);
   check_cache();
@@ -239,7 +247,7 @@ static void cache_full(size_t unused) {
   CHECK(hak_mmap_cache_take_locked(2 * PAGE, alignment) == cache_base + 2 * PAGE, "one part");
   mark(2, 2, false);
   check_cache();
-  hak_extent_t first = hak_mmap_cache_evict_locked(0, 0); /* now there is */
+  hak_extent_t first = hak_mmap_cache_evict_locked(0, 0, SIZE_MAX); /* now there is */
   CHECK(first.base == cache_base + PAGE && first.bytes == PAGE, "the oldest, and the lowest of them");
   mark(1, 1, false);
   CHECK(hak_mmap_cache_take_locked(PAGE, alignment) == cache_base + 12 * PAGE, "two parts");
@@ -339,28 +347,100 @@ static uint64_t cached_now(void) {
   return cached;
 }
 
+/* Time is what the tier last looked at: nothing waits here. */
+static void let_pass(uint64_t ms) { mmap_sunk_ms -= ms; }
+
+enum { BATCH = 16 };
+
+static void allocate_batch(void **live) {
+  for (size_t i = 0; i < BATCH; i++) {
+    live[i] = allocate(3 * MIB, 4 * MIB); /* none touches another */
+  }
+}
+
+static void free_batch(void **live, bool all_stay) {
+  for (size_t i = 0; i < BATCH; i++) {
+    CHECK(hak_mmap_free_mt(live[i]), "block %zu", i);
+    uint64_t live_bytes = (BATCH - 1 - i) * 3 * MIB, cached = (i + 1) * 3 * MIB;
+    uint64_t bound = live_bytes / 2 > 9 * MIB ? live_bytes / 2 : 9 * MIB;
+    bool stays = all_stay || cached <= bound;
+    CHECK(cached_now() <= (stays ? cached : bound) && (!stays || cached_now() == cached),
+          "%zu freed: %llu cached, %llu live", i + 1, (unsigned long long)cached_now(), (unsigned long long)live_bytes);
+  }
+}
+
 static void eviction(size_t unused) {
   (void)unused;
   hak_options_init();
-  hak_options.mmap_cache_kib = 8 * 1024;
-  hak_options.purge_delay_ms = INT64_MAX;
-  void *live[16];
-  for (size_t i = 0; i < 16; i++) {
-    live[i] = allocate(3 * MIB, 4 * MIB); /* none touches another */
-  }
-  for (size_t i = 0; i < 16; i++) {
-    CHECK(hak_mmap_free_mt(live[i]), "block %zu", i);
-    uint64_t live_bytes = (15 - i) * 3 * MIB, cached = (i + 1) * 3 * MIB;
-    uint64_t bound = live_bytes / 2 > 8 * MIB ? live_bytes / 2 : 8 * MIB;
-    CHECK(cached_now() <= bound && (cached > bound || cached_now() == cached), "%zu freed: %llu cached", i + 1,
-          (unsigned long long)cached_now());
-  }
-  CHECK(cached_now() == 6 * MIB && !hak_mmap_collect_mt(false) && cached_now() == 6 * MIB, "they are young");
+  hak_options.mmap_cache_kib = 9 * 1024; /* whole blocks */
+  hak_options.purge_delay_ms = 1000000;
+  void *live[BATCH];
+  allocate_batch(live);
+  free_batch(live, false);
+  CHECK(cached_now() == 9 * MIB && !hak_mmap_collect_mt(false) && cached_now() == 9 * MIB, "they are young");
+  allocate_batch(live); /* what was unmapped comes back: */
+  free_batch(live, true);
+  allocate_batch(live);
+  CHECK(cached_now() == 0, "%llu cached", (unsigned long long)cached_now());
+  free_batch(live, true);
+  hak_mmap_collect_mt(true);
+  allocate_batch(live);
+  free_batch(live, false); /* a forced collect is no reason for regret */
+  allocate_batch(live);
+  let_pass(100 * 1000000);
+  free_batch(live, false);        /* nor is what was long ago */
   hak_options.purge_delay_ms = 0; /* now they are old */
   CHECK(hak_mmap_collect_mt(false) && cached_now() == 0, "%llu cached", (unsigned long long)cached_now());
   hak_options.purge_delay_ms = INT64_MAX;
   CHECK(hak_mmap_free_mt(allocate(5 * MIB, 16)) && cached_now() == 5 * MIB, "cached again");
   CHECK(hak_mmap_collect_mt(true) && cached_now() == 0 && !hak_mmap_collect_mt(true), "all of it");
+}
+
+/* What raises the bound sinks by a quarter in each quarter of the delay, and it never rises above what was lately live. */
+static void regret(size_t unused) {
+  (void)unused;
+  hak_options_init();
+  hak_options.mmap_cache_kib = 0;
+  hak_options.purge_delay_ms = 400000;
+  for (size_t round = 0; round < 3; round++) {
+    CHECK(hak_mmap_free_mt(allocate(64 * MIB, 16)), "freed");
+    CHECK(cached_now() == (round == 0 ? 0 : 64 * MIB), "round %zu: %llu cached", round,
+          (unsigned long long)cached_now());
+  }
+  static const size_t left[] = {48, 36, 27};
+  for (size_t i = 0; i < COUNT_OF(left); i++) {
+    let_pass(100002);
+    CHECK(hak_mmap_collect_mt(false) && cached_now() == left[i] * MIB, "%llu cached", (unsigned long long)cached_now());
+    CHECK(!hak_mmap_collect_mt(false), "as long as no time passes");
+  }
+  let_pass(100 * 400000);
+  CHECK(hak_mmap_collect_mt(false) && cached_now() == 0, "%llu cached", (unsigned long long)cached_now());
+}
+
+/* What is old goes as slow paths come by, a little at a time. */
+static void ticks(size_t unused) {
+  (void)unused;
+  hak_options_init();
+  hak_options.purge_delay_ms = 1000000;
+  CHECK(hak_mmap_free_mt(allocate(3 * MMAP_EVICT_BYTES, 16)), "cached");
+  hak_mmap_old_mt();
+  CHECK(cached_now() == 3 * MMAP_EVICT_BYTES, "it is young");
+  hak_options.purge_delay_ms = 0;
+  hak_mmap_old_mt();
+  CHECK(cached_now() == 3 * MMAP_EVICT_BYTES, "it looks only once in a quarter of the delay");
+  hak_store_relaxed(&mmap_xlook_ms, 0);
+  for (size_t left = 3; left-- > 0;) { /* there is more to do: it does not wait */
+    errno = 55;
+    hak_mmap_old_mt();
+    CHECK(cached_now() == left * MMAP_EVICT_BYTES && errno == 55, "%llu cached", (unsigned long long)cached_now());
+  }
+  hak_store_relaxed(&mmap_xlook_ms, 0);
+  CHECK(hak_mmap_free_mt(allocate(PAGE, 16)), "freed");
+  for (size_t i = 0; i < 1000 && cached_now() != 0; i++) {
+    hak_free(hak_malloc(MIB + i));
+    hak_theap_tick(hak_tls.heap);
+  }
+  CHECK(cached_now() == 0, "slow paths come by");
 }
 
 /* Memory is missing that the cache or free segments have. */
@@ -393,6 +473,8 @@ static void test_mappings(void **state) {
   child_passes(sizes, 0);
   child_passes(questions, 0);
   child_passes(eviction, 0);
+  child_passes(regret, 0);
+  child_passes(ticks, 0);
   child_t child = child_run(failures, 0);
   CHECK(child.status == 0, "status 0x%x:\n%s", (unsigned)child.status, child.output);
   CHECK(strcmp(child.output, "[MMAP] mmap FAILED: size=20971520, errno=12\n") == 0, "%s", child.output);

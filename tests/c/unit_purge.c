@@ -64,14 +64,15 @@ static void bounded(size_t least) {
     CHECK(bound >= (int64_t)least, "%lld, not %zu", (long long)bound, least);
     count_calls();
     errno = 55;
-    hak_purge_bound_mt();
+    hak_purge_bound_mt(slices[i]);
     CHECK(errno == 55, "errno %d", errno);
     int64_t made = calls();
     CHECK(made >= 0 && made <= (int64_t)HAK_PURGE_CALLS, "%lld calls", (long long)made);
     CHECK((made != 0) == (before > bound), "%lld dirty of %lld, %lld calls", (long long)before, (long long)bound,
           (long long)made);
-    CHECK(dirty() <= bound || (made == (int64_t)HAK_PURGE_CALLS && before - dirty() >= made),
-          "%lld dirty of %lld after %lld calls", (long long)dirty(), (long long)bound, (long long)made);
+    int64_t least_purged = made == (int64_t)HAK_PURGE_CALLS ? made : slices[i] + (int64_t)HAK_PURGE_SLICES;
+    CHECK(dirty() <= bound || before - dirty() >= least_purged, "%lld dirty of %lld after %lld calls",
+          (long long)dirty(), (long long)bound, (long long)made);
     CHECK(slices[i] > HAK_PURGE_CALLS || before - slices[i] > bound || dirty() <= bound,
           "%lld dirty of %lld, from %lld", (long long)dirty(), (long long)bound, (long long)before);
     CHECK(purged() - purged_before == (uint64_t)(before - dirty()) * HAK_SLICE_BYTES, "counted");
@@ -89,10 +90,39 @@ static void share(size_t unused) {
   }
   for (size_t i = 0; i < 190; i++) { /* the larger of 2 slices and a tenth of what is in use */
     hak_segment_give_mt(runs[i], 1);
-    hak_purge_bound_mt();
+    hak_purge_bound_mt(1);
     int64_t active = 199 - (int64_t)i, bound = active / 10 > 2 ? active / 10 : 2;
     CHECK(dirty() <= bound, "%lld dirty, %lld in use", (long long)dirty(), (long long)active);
     CHECK(i >= 18 || dirty() == (int64_t)i + 1, "%lld dirty after %zu: too early", (long long)dirty(), i + 1);
+  }
+}
+
+/* However much there is, one slow path gives back no more than it may. */
+static void budget(size_t unused) {
+  (void)unused;
+  set_bound(1000);
+  hak_options.purge_delay_ms = 0;
+  char *runs[4];
+  for (size_t i = 0; i < 4; i++) {
+    runs[i] = take(63);
+  }
+  for (size_t i = 0; i < 4; i++) {
+    hak_segment_give_mt(runs[i], 63);
+  }
+  hak_options.dirty_kib = 0;
+  hak_purge_bound_mt(5);
+  CHECK(dirty() == 4 * 63 - 5 - (int64_t)HAK_PURGE_SLICES, "%lld dirty", (long long)dirty());
+  hak_purge_bound_mt(63 - 5 - 2 * (unsigned)HAK_PURGE_SLICES); /* goes on where it stopped */
+  CHECK(dirty() == 3 * 63 && !is_resident(runs[0]) && is_resident(runs[1]), "%lld dirty", (long long)dirty());
+  hak_options.dirty_kib = 1000 * 64;
+  for (int64_t left = 3 * 63 - (int64_t)HAK_PURGE_OLD_SLICES; left > 0; left -= HAK_PURGE_OLD_SLICES) {
+    hak_purge_old_mt();
+    CHECK(dirty() == left, "%lld dirty, not %lld", (long long)dirty(), (long long)left);
+  }
+  hak_purge_old_mt();
+  CHECK(dirty() == 0, "%lld dirty", (long long)dirty());
+  for (size_t i = 0; i < 4; i++) {
+    CHECK(take(63) == runs[i], "and all of it is zero"); /* take looks */
   }
 }
 
@@ -102,6 +132,7 @@ static void test_bound(void **state) {
   child_passes(bounded, 10);
   child_passes(bounded, 100);
   child_passes(share, 0);
+  child_passes(budget, 0);
 }
 
 /* ---- What goes, and what stays ----------------------------------------------------------------------------------- */
@@ -112,7 +143,7 @@ static void pages(size_t unused) {
   char *a = take(3), *b = take(2), *c = take(4);
   hak_segment_give_mt(a, 3);
   hak_segment_give_mt(c, 4);
-  hak_purge_bound_mt();
+  hak_purge_bound_mt(4);
   CHECK(is_resident(a) && is_resident(c), "within the bound");
   count_calls();
   hak_purge_all_mt(false);
@@ -135,14 +166,14 @@ static void refused(size_t unused) {
   hak_segment_give_mt(a, 8);
   hak_segment_give_mt(b, 8);
   errno = 55;
-  hak_purge_bound_mt();
+  hak_purge_bound_mt(8);
   CHECK(errno == 55 && dirty() == 16 && purged() == 0, "%lld dirty", (long long)dirty());
   CHECK(hak_load_relaxed(&os_xfail_count) == (int64_t)FAIL_ALWAYS - 1, "it goes on after a failure");
   hak_os_fail_calls(0, 0);
   bool zeroed = true;
   CHECK(hak_segment_take_mt(8, &zeroed) == a && !zeroed && a[0] == (char)0xa5, "not known to be zero");
   hak_segment_give_mt(a, 8);
-  hak_purge_bound_mt();
+  hak_purge_bound_mt(8);
   CHECK(dirty() <= 3, "%lld dirty after that", (long long)dirty());
   hak_segment_give_mt(between, 1);
 }
@@ -222,6 +253,94 @@ static void ticks(size_t unused) {
   CHECK(dirty() == 0, "%lld dirty", (long long)dirty());
 }
 
+/* What each public call costs at most when nothing may stay dirty: four calls to keep the bound, however many slabs and spans it
+ * released, and four more when it is the one that looks for what is old; 150 slabs at once, too. Never in the guard or under a
+ * lock. */
+static bool purge_was_locked;
+
+static void watch_purge(void) {
+  const hak_theap_t *heap = hak_tls.heap;
+  purge_was_locked |= heap != NULL && (hak_load_relaxed(&heap->xbusy) || hak_load_relaxed(&heap->xclaim) != 0);
+  purge_was_locked |= hak_load_relaxed(&hak_segment_lock.xstate) != 0 || hak_load_relaxed(&hak_mmap_lock.xstate) != 0 ||
+                      hak_load_relaxed(&hak_registry_lock.xstate) != 0;
+}
+
+static void many_at_once(size_t unused) {
+  (void)unused;
+  hak_free(hak_malloc(1)); /* the options */
+  hak_options.dirty_kib = 0;
+  hak_options.dirty_percent = 0;
+  os_on_purge = watch_purge;
+  hak_theap_t *heap = hak_tls.heap;
+  /* One block of each slab in a bin: what keeps 150 slabs from being empty. */
+  enum { SLABS = 150, EACH = 64 };
+  unsigned class_number = hak_slab_class_of(1024);
+  static char *all[SLABS * EACH];
+  for (size_t i = 0; i < COUNT_OF(all); i++) all[i] = hak_malloc(1024);
+  hak_theap_flush(heap);
+  hak_guard_enter(heap);
+  hak_tls.bin[class_number].room = SLABS;
+  for (size_t i = 0; i < COUNT_OF(all); i++) {
+    hak_block_t *block = (hak_block_t *)(void *)all[i];
+    block->key = hak_freed_key(block);
+    if (hak_slice_of(block) == 0) continue;
+    if (i % EACH != 0) hak_slab_give(heap, block);
+  }
+  for (size_t i = 0; i < COUNT_OF(all); i += EACH) {
+    hak_block_t *block = (hak_block_t *)(void *)all[i];
+    block->next = hak_tls.bin[class_number].head;
+    hak_tls.bin[class_number].head = block;
+  }
+  hak_guard_leave(heap);
+  int64_t before = dirty();
+  count_calls();
+  heap->lean_ms = heap->looked_ms = 0;
+  hak_theap_tick_now(heap); /* nothing uses the bin, so it goes back once it was seen twice */
+  heap->looked_ms = 0;
+  hak_theap_tick_now(heap);
+  CHECK(calls() > 0 && calls() <= 4 * (int64_t)HAK_PURGE_CALLS, "%lld calls in two ticks", (long long)calls());
+  CHECK(dirty() + 8 * 64 > before + SLABS / 2, "the slabs were released at once: %lld dirty", (long long)dirty());
+  CHECK(!purge_was_locked, "a purge in the guard or under a lock");
+}
+
+static void slow_paths(size_t unused) {
+  (void)unused;
+  hak_free(hak_malloc(1)); /* the options */
+  hak_options.dirty_kib = 0;
+  hak_options.dirty_percent = 0;
+  hak_options.purge_delay_ms = 0;
+  os_on_purge = watch_purge;
+  enum { BLOCKS = 400 };
+  static const size_t sizes[] = {64, 5000, 16 * KIB, 200 * KIB, 2 * MIB};
+  static void *blocks[BLOCKS];
+  rng_t rng = {test_seed()};
+  int64_t most = 0, all = 0;
+  for (size_t step = 0; step < test_work(40000); step++) {
+    size_t i = rng_below(&rng, BLOCKS);
+    uint64_t mapped = hak_segment_bytes_mt();
+    count_calls();
+    if (blocks[i] == NULL) {
+      blocks[i] = hak_malloc(sizes[rng_below(&rng, COUNT_OF(sizes))]);
+    } else {
+      hak_free(blocks[i]);
+      blocks[i] = NULL;
+    }
+    int64_t made = calls();
+    if (hak_segment_bytes_mt() == mapped) { /* else it mapped as well */
+      all += made;
+      if (made > most) most = made;
+    }
+  }
+  CHECK(all > 0 && most <= 2 * (int64_t)HAK_PURGE_CALLS, "%lld calls at most", (long long)most);
+  CHECK(!purge_was_locked, "a purge in the guard or under a lock");
+}
+
+static void test_slow_paths(void **state) {
+  (void)state;
+  child_passes(slow_paths, 0);
+  child_passes(many_at_once, 0);
+}
+
 static void test_age(void **state) {
   (void)state;
   child_passes(age, 0);
@@ -233,6 +352,7 @@ int main(void) {
       cmocka_unit_test(test_bound),
       cmocka_unit_test(test_pages),
       cmocka_unit_test(test_age),
+      cmocka_unit_test(test_slow_paths),
   };
   return cmocka_run_group_tests_name("purge", tests, NULL, NULL);
 }

@@ -360,7 +360,7 @@ static void *taker(void *argument) {
       runs[at] = runs[--count];
     }
     if (step % 97 == 0) {
-      hak_purge_bound_mt();
+      hak_purge_bound_mt(4);
     }
   }
   return NULL;
@@ -389,10 +389,48 @@ static void test_stress(void **state) {
   child_passes(stress, 0);
 }
 
+/* ---- Huge pages -------------------------------------------------------------------------------------------------- */
+
+/* Whether the mapping with an address has a flag, as /proc/self/smaps says. */
+static bool has_flag(const void *p, const char *flag) {
+  FILE *file = fopen("/proc/self/smaps", "r");
+  CHECK(file != NULL, "errno %d", errno);
+  char line[1024];
+  bool here = false, found = false;
+  while (fgets(line, sizeof line, file) != NULL) {
+    unsigned long from, to;
+    if (sscanf(line, "%lx-%lx ", &from, &to) == 2) here = (uintptr_t)p - from < to - from;
+    if (here && strncmp(line, "VmFlags:", 8) == 0) found = strstr(line, flag) != NULL;
+  }
+  fclose(file);
+  return found;
+}
+
+static void huge_pages(size_t option) {
+  hak_options_init();
+  hak_options.huge_pages = (int64_t)option;
+  size_t segments = 12;
+  for (size_t i = 0; i < segments; i++) {
+    bool zeroed;
+    CHECK(hak_segment_take_mt(63, &zeroed) != NULL, "segment %zu", i);
+  }
+  for (uint32_t i = 0; i < segments; i++) { /* the first 4, 8 and 16 MiB are mappings of their own */
+    const hak_segment_t *segment = hak_segment_at_mt(i);
+    CHECK(has_flag(segment->base, " hg") == (option == 2 && i >= 7), "option %zu, segment %u", option, i);
+    CHECK(has_flag(segment->base, " nh") == (option == 1), "option %zu, segment %u", option, i);
+  }
+}
+
+static void test_huge_pages(void **state) {
+  (void)state;
+  if (access("/sys/kernel/mm/transparent_hugepage/enabled", R_OK) != 0) skip();
+  for (size_t option = 0; option < 3; option++) child_passes(huge_pages, option);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_model), cmocka_unit_test(test_exhaustion), cmocka_unit_test(test_growth),
-      cmocka_unit_test(test_unmap), cmocka_unit_test(test_stress),
+      cmocka_unit_test(test_unmap), cmocka_unit_test(test_stress),     cmocka_unit_test(test_huge_pages),
   };
   return cmocka_run_group_tests_name("segment", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  *   paths NAME        runs one path; the function counted is the one that run.py names for it
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,24 @@ static void pairs(size_t size, void (*release)(void *, size_t)) {
     for (size_t i = 0; i < CALLS; i += BATCH) {
       for (size_t k = 0; k < BATCH; k++) blocks[k] = hak_malloc(size);
       for (size_t k = 0; k < BATCH; k++) release(blocks[k], size);
+    }
+  }
+}
+
+/* The same in a heap of the program's own; by name of the heap or not. */
+static void heap_pairs(size_t size, bool by_name) {
+  void *blocks[BATCH];
+  hak_heap_t *heap = hak_heap_new(NULL);
+  for (size_t round = 0; round < 3; round++) {
+    for (size_t i = 0; i < CALLS; i += BATCH) {
+      for (size_t k = 0; k < BATCH; k++) blocks[k] = hak_heap_malloc(heap, size);
+      for (size_t k = 0; k < BATCH; k++) {
+        if (by_name) {
+          hak_heap_free(heap, blocks[k]);
+        } else {
+          hak_free(blocks[k]);
+        }
+      }
     }
   }
 }
@@ -71,6 +90,12 @@ int main(int argc, char **argv) {
     pairs(20000, release_sized);
   } else if (strcmp(path, "malloc-ace") == 0 || strcmp(path, "free-ace") == 0) {
     pairs(100000, release_plain);
+  } else if (strcmp(path, "heap-malloc-tiny") == 0 || strcmp(path, "heap-free-tiny") == 0) {
+    heap_pairs(64, true);
+  } else if (strcmp(path, "heap-malloc-pool") == 0 || strcmp(path, "heap-free-pool") == 0) {
+    heap_pairs(20000, true);
+  } else if (strcmp(path, "free-of-heap-tiny") == 0) {
+    heap_pairs(64, false);
   } else if (strcmp(path, "free-remote") == 0) {
     remote(48);
   } else {

@@ -30,6 +30,11 @@ PATHS = {
     "free-sized-tiny": ("hak_free_sized", 96000, 22),
     "free-sized-pool": ("hak_free_sized", 96000, 10),
     "free-remote": ("hak_free", 32000, 60),
+    "heap-malloc-tiny": ("hak_heap_malloc", 96000, 60),
+    "heap-malloc-pool": ("hak_heap_malloc", 96000, 60),
+    "heap-free-tiny": ("hak_heap_free", 96000, 60),
+    "heap-free-pool": ("hak_heap_free", 96000, None),
+    "free-of-heap-tiny": ("hak_free", 96000, None),
 }
 
 

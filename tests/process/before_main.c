@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  * Allocation before main and after it: from constructors and destructors of any priority, from atexit handlers, and from
  * preloaded hooks of mmap, munmap, getenv and open that call dlsym. What one of them allocated another one frees.
- * runs: system preload static */
+ * runs: system preload static background */
 #include <pthread.h>
 #include <sys/mman.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  * Ways to another process than fork: exec, which ends threads wherever they are, from the main thread and from another one;
  * vfork; posix_spawn; clone without CLONE_VM, of which no handler hears.
- * runs: system preload static */
+ * runs: system preload static background */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>

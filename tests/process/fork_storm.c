@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  * fork while 8 threads allocate in every tier and free each other's blocks. Each child allocates and frees in every tier,
  * frees what its parent allocated, sometimes starts threads or execs; each has an alarm.
- * runs: preload static */
+ * runs: preload static background */
 #include <pthread.h>
 #include <stdatomic.h>
 

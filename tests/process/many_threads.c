@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  * 1024 threads at once: each allocates in every tier, its neighbour frees. When they have ended, their memory is there for
  * others and goes back to the system.
- * runs: preload static */
+ * runs: preload static background */
 #include <pthread.h>
 
 #include "process.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  * A plug-in that is linked with libhakmem.a comes and goes. Its thread-local memory fits what the dynamic linker has left,
  * a thread that used it may end after it is gone, and so may the process fork. (musl leaves nothing, and says so.)
- * runs: system preload static */
+ * runs: system preload static background */
 #include <pthread.h>
 #include <semaphore.h>
 

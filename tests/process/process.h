@@ -6,6 +6,7 @@
  *   system    as it is: what the test believes to be defined is so
  *   preload   with libhakmem.so preloaded
  *   static    linked with a libhakmem.a that has malloc (HAK_OVERRIDE)
+ *   background  as preload, with the background thread (HAKMEM_BACKGROUND)
  *
  * HAK_TEST_ALLOCATOR in the environment says which, and check_allocator that it is so. HAK_TEST_SHORT=1 does less work.
  * The sources in lib/ are shared libraries, in the program's own folder, that programs load.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  * The end of a process while its threads go on allocating: exit from the main thread and from another one, return from main,
  * and a main thread that ends before the others. Each many times, in children.
- * runs: system preload static */
+ * runs: system preload static background */
 #include <pthread.h>
 #include <stdatomic.h>
 

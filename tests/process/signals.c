@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  * Signal handlers interrupt the allocator wherever it is, thousands of times a second. They do not allocate, but write to
  * blocks, and change errno behind the back of system calls that they cut short.
- * runs: system preload static */
+ * runs: system preload static background */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>

@@ -2,7 +2,7 @@
  * The end of a thread: destructors of pthread keys, in all four rounds, and those of C++'s thread_local objects allocate
  * and free after the allocator has taken leave of the thread. Nothing of it may be lost: thousands of such threads do not
  * make the process grow.
- * runs: system preload static */
+ * runs: system preload static background */
 #include <pthread.h>
 
 #include "process.h"

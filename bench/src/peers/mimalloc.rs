@@ -22,6 +22,7 @@ fn version(number: i32) -> String {
 
 extern "C" {
     fn mi_version() -> i32;
+    fn mi_collect(force: bool);
 }
 
 pub fn v3_version() -> String {
@@ -32,7 +33,7 @@ pub fn v3_version() -> String {
 /// Implements a peer over one set of mimalloc's functions.
 macro_rules! mimalloc_peer {
     ($type:ident, $malloc:path, $zalloc:path, $realloc:path, $malloc_aligned:path, $zalloc_aligned:path,
-     $realloc_aligned:path, $free:path) => {
+     $realloc_aligned:path, $free:path, $collect:path) => {
         // SAFETY: these are an allocator's functions; alignments of layouts are powers of two.
         unsafe impl GlobalAlloc for $type {
             #[inline]
@@ -70,6 +71,11 @@ macro_rules! mimalloc_peer {
 
         impl Peer for $type {
             const IT: Self = $type;
+
+            fn collect() {
+                // SAFETY: may be called at any time.
+                unsafe { $collect(true) };
+            }
         }
     };
 }
@@ -85,7 +91,8 @@ mimalloc_peer!(
     libmimalloc_sys::mi_malloc_aligned,
     libmimalloc_sys::mi_zalloc_aligned,
     libmimalloc_sys::mi_realloc_aligned,
-    libmimalloc_sys::mi_free
+    libmimalloc_sys::mi_free,
+    mi_collect
 );
 
 #[cfg(mimalloc2)]
@@ -102,6 +109,7 @@ mod v2 {
         pub fn bench_mi2_zalloc_aligned(size: usize, align: usize) -> *mut c_void;
         pub fn bench_mi2_realloc_aligned(ptr: *mut c_void, size: usize, align: usize) -> *mut c_void;
         pub fn bench_mi2_free(ptr: *mut c_void);
+        pub fn bench_mi2_collect(force: bool);
         pub fn bench_mi2_version() -> i32;
     }
 
@@ -116,7 +124,8 @@ mod v2 {
         bench_mi2_malloc_aligned,
         bench_mi2_zalloc_aligned,
         bench_mi2_realloc_aligned,
-        bench_mi2_free
+        bench_mi2_free,
+        bench_mi2_collect
     );
 }
 

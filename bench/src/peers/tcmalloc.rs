@@ -54,3 +54,14 @@ pub fn version() -> Option<String> {
         Some(std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned())
     }
 }
+
+/// Has tcmalloc return what is free, when this process runs on it.
+pub fn release_free_memory() {
+    // SAFETY: looks a symbol up; gperftools defines it with this type.
+    unsafe {
+        let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"MallocExtension_ReleaseFreeMemory".as_ptr());
+        if !symbol.is_null() {
+            std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(symbol)();
+        }
+    }
+}

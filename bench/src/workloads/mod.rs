@@ -1,7 +1,7 @@
 //! What is measured: the tables of workloads, and what all of them share.
 //!
 //! A new workload is a file beside these with a `run` function and a `WORKLOAD`; it is added to one of the tables
-//! ([`SMALL`], [`CLASSIC`], [`LARGE`]) and to [`run`].
+//! ([`SMALL`], [`CLASSIC`], [`LARGE`], [`ACE`]) and to [`run`].
 
 pub mod block;
 pub mod midlarge;
@@ -35,15 +35,24 @@ pub mod huge;
 pub mod matrices;
 pub mod vector;
 
+pub mod latency;
+
+pub mod adversarial;
+pub mod phased;
+pub mod phases;
+pub mod steady;
+
 use std::{
     collections::BTreeMap,
-    sync::{Barrier, Mutex},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{peers::Peer, worker};
+use crate::{gate::Gate, peers::Peer, worker};
+use latency::Latency;
+use phases::Phase;
 
 /// One setting that every allocator is measured on; a table in the report, a panel in the chart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,8 +132,15 @@ pub const CLASSIC: &[Workload] = &[
 /// Blocks of 8 KiB to 1 GiB: `hakmem-bench large`.
 pub const LARGE: &[Workload] = &[huge::WORKLOAD, vector::WORKLOAD, matrices::WORKLOAD, buffers::WORKLOAD];
 
+/// The time that single calls take: `hakmem-bench latency`.
+pub const LATENCY: &[Workload] = &[latency::WORKLOAD];
+
+/// Blocks of 8 KiB to 1 MiB in phases, for what hakmem learns: `hakmem-bench ace`.
+pub const ACE: &[Workload] = &[phased::WORKLOAD, steady::WORKLOAD, adversarial::WORKLOAD];
+
 pub fn all() -> impl Iterator<Item = &'static Workload> {
-    MIDLARGE.iter().chain(SMALL).chain(CLASSIC).chain(LARGE)
+    let tables = [MIDLARGE, SMALL, CLASSIC, LARGE, LATENCY, ACE];
+    tables.into_iter().flatten()
 }
 
 pub fn find(name: &str) -> Option<&'static Workload> {
@@ -161,6 +177,10 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         "vector" => vector::run::<A, CHECK>(case),
         "matrices" => matrices::run::<A, CHECK>(case),
         "buffers" => buffers::run::<A, CHECK>(case),
+        "latency" => latency::run::<A, CHECK>(case),
+        "phased" => phased::run::<A, CHECK>(case),
+        "steady" => steady::run::<A, CHECK>(case),
+        "adversarial" => adversarial::run::<A, CHECK>(case),
         other => Err(format!("no workload is called {other}")),
     }
 }
@@ -273,6 +293,10 @@ pub struct Outcome {
     pub timing: Timing,
     pub tally: Tally,
     pub tiers: Tiers,
+    /// Of workloads that have them.
+    pub phases: Vec<Phase>,
+    /// Of the workload that measures it.
+    pub latency: Option<Latency>,
 }
 
 /// The sum of what the threads did.
@@ -285,7 +309,13 @@ pub fn outcome(timing: Timing, results: Vec<(Tally, Tiers)>) -> Outcome {
             *tiers.entry(tier).or_default() += blocks;
         }
     }
-    Outcome { timing, tally, tiers }
+    Outcome {
+        timing,
+        tally,
+        tiers,
+        phases: Vec::new(),
+        latency: None,
+    }
 }
 
 /// Things made by one thread of which every thread takes its own, once: ends of queues.
@@ -327,40 +357,39 @@ where
     A: Peer,
     T: Send,
 {
-    let ready = Barrier::new(threads + 1);
-    let go = Barrier::new(threads + 1);
-    let done = Barrier::new(threads + 1);
-    let read = Barrier::new(threads + 1);
+    // A thread that panics takes the others with it.
+    let gate = Gate::new(threads + 1);
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
             .map(|index| {
-                let (ready, go, done, read) = (&ready, &go, &done, &read);
-                let (setup, work, finish) = (&setup, &work, &finish);
+                let (gate, setup, work, finish) = (&gate, &setup, &work, &finish);
                 scope.spawn(move || {
+                    let gate = gate.guard();
                     A::thread_start();
                     let mut state = setup(index);
-                    ready.wait();
-                    go.wait();
+                    gate.wait(); // ready
+                    gate.wait(); // go
                     let start = Instant::now();
                     work(&mut state);
                     let end = Instant::now();
-                    done.wait();
-                    read.wait();
+                    gate.wait(); // done
+                    gate.wait(); // the figures were read
                     let result = finish(state);
                     A::thread_end();
                     (start, end, result)
                 })
             })
             .collect();
-        ready.wait();
+        let gate = gate.guard();
+        gate.wait();
         let faults_before = worker::minor_faults();
         let cpu_before = worker::cpu_time();
-        go.wait();
-        done.wait();
+        gate.wait();
+        gate.wait();
         let cpu = worker::cpu_time() - cpu_before;
         let minor_faults = worker::minor_faults() - faults_before;
         let peak_rss_kib = worker::peak_rss_kib();
-        read.wait();
+        gate.wait();
 
         let mut first = None::<Instant>;
         let mut last = None::<Instant>;
