@@ -89,6 +89,10 @@ options! {
     "HAKMEM_DIRTY_PERCENT" dirty_percent: u64,
     /// The age in milliseconds at which free memory is given back within that bound.
     "HAKMEM_PURGE_DELAY_MS" purge_delay_ms: u64,
+    /// Huge pages in segments. 0: as the system does; 1: never; 2: asked for after the first 16 MiB.
+    "HAKMEM_HUGE_PAGES" huge_pages: u64,
+    /// Whether a thread gives back what is old while the program does nothing.
+    "HAKMEM_BACKGROUND" background: bool,
     /// How much memory the mmap tier keeps in free mappings, in KiB, or half of its live bytes if that is more.
     "HAKMEM_MMAP_CACHE_KIB" mmap_cache_kib: u64,
 }
