@@ -8,16 +8,19 @@
 /* The most that is cached of a class by one thread, and what a batch one way is. */
 #define ADAPT_POOL_START_BYTES (64 * HAK_KIB)
 #define ADAPT_POOL_BATCH_BYTES (128 * HAK_KIB)
-#define ADAPT_POOL_MOST_BYTES (1 * HAK_MIB)
+#define ADAPT_POOL_MOST_BYTES (2 * HAK_MIB)
 #define ADAPT_ACE_START_BYTES (256 * HAK_KIB)
 #define ADAPT_ACE_BATCH_BYTES (256 * HAK_KIB)
 #define ADAPT_ACE_MOST_BYTES (8 * HAK_MIB)
 
+/* So many blocks one way are no burst that comes back: more than any magazine holds, several times. */
+#define ADAPT_ONE_WAY_BLOCKS 512u
+
 /* The window in which events are counted. */
 #define ADAPT_WINDOW_MS 16u
 
-#define ADAPT_BUDGET_MIN ((uint64_t)16 * HAK_MIB)
-#define ADAPT_BUDGET_SHARE 16u
+#define ADAPT_BUDGET_MIN ((uint64_t)128 * HAK_MIB)
+#define ADAPT_BUDGET_SHARE 8u
 
 enum { ADAPT_NOTHING, ADAPT_MISS, ADAPT_OVERFLOW };
 
@@ -142,7 +145,7 @@ static void adapt_event(hak_adapt_t *adapt, unsigned class_number, hak_magazine_
   }
   adapt->run += blocks;
   uint32_t both = adapt->misses < adapt->overflows ? adapt->misses : adapt->overflows;
-  if (adapt->run > 2 * bounds->most) {
+  if (adapt->run > ADAPT_ONE_WAY_BLOCKS) {
     adapt->one_way = true;
     adapt->run = 0;
     uint32_t half = capacity / 2;

@@ -65,7 +65,7 @@ static void both_ways(size_t unused) {
     magazine->count = magazine->capacity;
     (void)hak_adapt_overflowed(heap, POOL, magazine, 1000);
   }
-  CHECK(magazine->capacity == hak_adapt_bounds(POOL)->most && magazine->capacity == 113, "%u", magazine->capacity);
+  CHECK(magazine->capacity == hak_adapt_bounds(POOL)->most && magazine->capacity == 128, "%u", magazine->capacity);
 }
 
 /* More of one kind than any capacity prevents: a batch, and what overflows goes whole. */
@@ -75,7 +75,7 @@ static void one_way(size_t unused) {
   uint32_t moved = 0;
   overflow(heap, POOL, 50, 7, 0); /* it opens */
   CHECK(heap->open == (uint64_t)1 << POOL, "0x%lx", (unsigned long)heap->open);
-  while (moved + 4 <= 2 * 113) {
+  while (moved + 4 <= 512) {
     overflow(heap, POOL, 50, 7, 4);
     moved += 4;
   }
@@ -94,7 +94,7 @@ static void one_way(size_t unused) {
   }
   uint32_t capacity = magazine->capacity;
   CHECK(capacity == hak_adapt_bounds(ACE)->most && capacity == 64, "%u", capacity);
-  for (int i = 0; i < 200; i++) { /* a large magazine shrinks to the batch by halves */
+  for (int i = 0; i < 2000; i++) { /* a large magazine shrinks to the batch by halves */
     uint32_t before = magazine->capacity;
     magazine->count = before;
     uint32_t spilled = hak_adapt_overflowed(heap, ACE, magazine, 1000);
@@ -103,7 +103,7 @@ static void one_way(size_t unused) {
           magazine->capacity, before, spilled);
   }
   CHECK(magazine->capacity == 3, "%u", magazine->capacity);
-  for (int i = 0; i < 200; i++) { /* allocating only: refilled by whole batches */
+  for (int i = 0; i < 500; i++) { /* allocating only: refilled by whole batches */
     magazine->count = 0;
     (void)hak_adapt_missed(heap, ACE, magazine, 1000);
   }
@@ -133,7 +133,7 @@ static void single(size_t unused) {
   }
   CHECK(hak_adapt_grown_mt() <= hak_adapt_budget_mt() && hak_adapt_grown_mt() > hak_adapt_budget_mt() * 3 / 4,
         "%lu of %lu", (unsigned long)hak_adapt_grown_mt(), (unsigned long)hak_adapt_budget_mt());
-  CHECK(hak_adapt_budget_mt() == 16 << 20, "%lu", (unsigned long)hak_adapt_budget_mt());
+  CHECK(hak_adapt_budget_mt() == 128 << 20, "%lu", (unsigned long)hak_adapt_budget_mt());
   uint64_t sum = 0;
   for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
     uint32_t capacity = hak_magazine_of(heap, c)->capacity, begin = hak_adapt_bounds(c)->start;
