@@ -168,7 +168,8 @@ static __attribute__((noinline)) void free_ownerless(void *p, const char *functi
   bool is_address = (uintptr_t)p >> 48 == 0; /* else its upper bits have changed some of the view's */
   if (is_address && (view ^ HAK_VIEW_ACE) <= UINT16_MAX) {
     free_ace(p, HAK_TAG_ACE | (view & UINT16_MAX), function);
-  } else if (is_address && hak_view_is_area(view)) {
+  } else if (is_address && hak_view_is_area(view) && view >> HAK_TAG_OWNER_SHIFT != 0) {
+    /* ids are from 1; an entry of nobody leaves the slice's number, which may look like an area's view without one */
     hak_arena_free_view_mt(p, view, function);
   } else {
     free_other(p, function);

@@ -86,10 +86,9 @@ static __attribute__((noinline)) void *realloc_sized_other(void *p, size_t align
     new_bytes = hak_aligned_class_bytes(alignment, new_size);
   }
   if (old_bytes > HAK_ACE_MAX && new_bytes > HAK_ACE_MAX) {
-    if (alignment > HAK_SLICE_BYTES && new_size <= old_size) return p; /* its mapping may be smaller than a class */
-    if (alignment <= hak_os_page_bytes()) {
+    if (alignment <= hak_os_page_bytes() || new_size <= old_size) { /* one that shrinks stays where it is */
       hak_block_info_t info = hak_block_check(p, "hak_realloc_aligned_sized");
-      void *resized = info.tier == HAK_TIER_MMAP ? realloc_mapping(p, &info, new_size) : NULL;
+      void *resized = info.tier == HAK_TIER_MMAP ? realloc_mapping(p, &info, new_size == 0 ? 1 : new_size) : NULL;
       if (resized != NULL) return resized;
     }
   } else if (new_bytes <= HAK_ACE_MAX && hak_good_size(old_bytes) == hak_good_size(new_bytes)) {

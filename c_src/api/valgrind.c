@@ -86,9 +86,21 @@ int hak_posix_memalign(void **out, size_t alignment, size_t size) {
   return error;
 }
 
+/* Blocks of heaps of a program's own come and go without memcheck's knowledge. */
+static bool valgrind_is_of_heap(const void *p) {
+  hak_memcheck_pause();
+  bool of_heap = hak_heap_of(p) != NULL;
+  hak_memcheck_resume();
+  return of_heap;
+}
+
+static void valgrind_freed(void *p) {
+  if (!valgrind_is_of_heap(p)) hak_memcheck_freed(p); /* which reports what is no block, before the allocator does */
+}
+
 void hak_free(void *p) {
   if (p == NULL) return;
-  hak_memcheck_freed(p); /* which reports a pointer that is no block, before the allocator does */
+  valgrind_freed(p);
   hak_memcheck_pause();
   hak_plain_free(p);
   hak_memcheck_resume();
@@ -96,7 +108,7 @@ void hak_free(void *p) {
 
 void hak_free_sized(void *p, size_t size) {
   if (p == NULL) return;
-  hak_memcheck_freed(p);
+  valgrind_freed(p);
   hak_memcheck_pause();
   hak_plain_free_sized(p, size);
   hak_memcheck_resume();
@@ -104,7 +116,7 @@ void hak_free_sized(void *p, size_t size) {
 
 void hak_free_aligned_sized(void *p, size_t alignment, size_t size) {
   if (p == NULL) return;
-  hak_memcheck_freed(p);
+  valgrind_freed(p);
   hak_memcheck_pause();
   hak_plain_free_aligned_sized(p, alignment, size);
   hak_memcheck_resume();
@@ -121,11 +133,20 @@ static void *valgrind_move(void *p, void *block, size_t size) {
   return block;
 }
 
-void *hak_realloc(void *p, size_t size) { return valgrind_move(p, hak_malloc(size), size); }
+void *hak_realloc(void *p, size_t size) {
+  if (!valgrind_is_of_heap(p)) return valgrind_move(p, hak_malloc(size), size);
+  hak_memcheck_pause();
+  void *block = hak_plain_realloc(p, size);
+  hak_memcheck_resume();
+  return block;
+}
 
 void *hak_realloc_aligned_sized(void *p, size_t alignment, size_t old_size, size_t new_size) {
-  (void)old_size;
-  return valgrind_move(p, hak_aligned_alloc(alignment, new_size), new_size);
+  if (!valgrind_is_of_heap(p)) return valgrind_move(p, hak_aligned_alloc(alignment, new_size), new_size);
+  hak_memcheck_pause();
+  void *block = hak_plain_realloc_aligned_sized(p, alignment, old_size, new_size);
+  hak_memcheck_resume();
+  return block;
 }
 
 /* Who asks may go on to use all of it. */

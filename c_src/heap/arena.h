@@ -15,8 +15,9 @@
  * span of the class has.
  *
  * Every function is _mt but for hak_arena_reset and hak_arena_destroy, during which nobody else may be in a call with
- * this arena or a block of it; hak_collect, hak_stats_get and fork may, and take the lock. With it nothing else is
- * taken and the system is not called: slices and mappings are had before and released after. */
+ * this arena or a block of it; hak_collect, hak_stats_get and fork may, and take the lock. With it no other lock
+ * is taken. Slices and mappings are had before and mappings released after; slices are given back under it, for their tags
+ * must change while nobody uses them, and that may wake the background thread: the one system call. */
 #ifndef HAK_HEAP_ARENA_H
 #define HAK_HEAP_ARENA_H
 

@@ -84,7 +84,7 @@ figures! {
         remote_blocks,
         /// Heaps of the program's own that there are: [`Heap`](crate::Heap).
         program_heaps,
-        /// Address space that these hold for their blocks.
+        /// Bytes of their live blocks, rounded up to their classes.
         program_heap_bytes,
     }
     tiers: [TierStats; Tier::ALL.len()] = |raw: &sys::hak_stats_t| raw.tier.each_ref().map(TierStats::of),

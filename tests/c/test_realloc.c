@@ -220,6 +220,27 @@ static void by_another_thread(void **state) {
   }
 }
 
+/* With an alignment that only mappings have. */
+static void a_large_alignment_shrinks(void **state) {
+  (void)state;
+  static const size_t alignments[] = {64 * KIB, 128 * KIB, 4 * MIB};
+  for (size_t i = 0; i < sizeof alignments / sizeof alignments[0]; i++) {
+    size_t alignment = alignments[i], size = 64 * MIB;
+    unsigned char *block = hak_aligned_alloc(alignment, size);
+    CHECK(block != NULL, "errno %d", errno);
+    write_range(block, 0, 1000);
+    static const size_t smaller[] = {40 * MIB, 3 * MIB, 1000, 0};
+    for (size_t j = 0; j < sizeof smaller / sizeof smaller[0]; j++) {
+      block = hak_realloc_aligned_sized(block, alignment, size, smaller[j]);
+      CHECK(block != NULL && (uintptr_t)block % alignment == 0, "%p", (void *)block);
+      size = smaller[j];
+      check_range(block, 0, size < 1000 ? size : 1000, size);
+      CHECK(hak_usable_size(block) <= size + 128 * KIB, "%zu keeps %zu", size, hak_usable_size(block));
+    }
+    hak_free_aligned_sized(block, alignment, size);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(grow_and_shrink_through_all_tiers),
@@ -231,6 +252,7 @@ int main(void) {
       cmocka_unit_test(doubling_to_64_mib),
       cmocka_unit_test(failing_realloc_keeps_the_block),
       cmocka_unit_test(by_another_thread),
+      cmocka_unit_test(a_large_alignment_shrinks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
