@@ -46,22 +46,22 @@ static void purge_segment(hak_segment_t *segment, purge_budget_t *budget, bool e
     /* acq_rel as in hak_segment_take_mt */
     if (!hak_cas_acq_rel(&segment->xfree, &free, free & ~run)) continue;
     budget->calls--;
-    budget->slices -= slices;
     if ((hak_load_relaxed(&segment->xdirty) & run) == 0) { /* others purged it between our look and our claim */
       hak_segment_return_mt(segment, run);
       continue;
     }
     bool done = hak_os_purge(segment->base + (size_t)first * HAK_SLICE_BYTES, (size_t)slices * HAK_SLICE_BYTES);
     if (done) {
+      budget->slices -= slices;
       uint64_t dirty = hak_and_relaxed(&segment->xdirty, ~run) & run;
       (void)hak_sub_relaxed(hak_segment_dirty_slices(), (int64_t)hak_count_bits(dirty));
       (void)hak_add_relaxed(&purge_xbytes, (uint64_t)slices * HAK_SLICE_BYTES);
       if (early) (void)hak_or_relaxed(&segment->xpurged, run);
     } else {
       hak_log(HAK_LOG_PURGE, "[PURGE] madvise FAILED: segment=%u, slices=%u", segment->index, slices);
-      budget->calls = 0;
     }
     hak_segment_return_mt(segment, run);
+    if (!done) return; /* locked pages, say: other segments may have none */
   }
 }
 

@@ -197,3 +197,13 @@ size_t hak_segment_unmap_free_mt(void) {
 size_t hak_segment_bytes_mt(void) {
   return hak_segment_count_mt() * HAK_SEGMENT_BYTES - hak_load_relaxed(&segment_xunmapped_bytes);
 }
+
+void hak_segment_recount_dirty(void) {
+  int64_t dirty = 0;
+  uint32_t count = hak_segment_count_mt();
+  for (uint32_t i = 0; i < count; i++) {
+    const hak_segment_t *segment = hak_segment_at_mt(i);
+    dirty += hak_count_bits(hak_load_relaxed(&segment->xfree) & hak_load_relaxed(&segment->xdirty));
+  }
+  hak_store_relaxed(&segment_slices.xdirty, dirty);
+}

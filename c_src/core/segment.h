@@ -57,4 +57,7 @@ HAK_FAST hak_cell_t *hak_cell_of_span(const void *p, hak_tag_t tag) {
 
 HAK_FAST uint64_t hak_slices_mask(unsigned first, unsigned slices) { return hak_low_mask(slices) << first; }
 
+/* In the child of a fork: what a purge of another thread had claimed is not free any more, so it is not dirty. */
+HAK_HIDDEN void hak_segment_recount_dirty(void);
+
 #endif

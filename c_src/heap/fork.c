@@ -62,6 +62,7 @@ static void fork_child(void) {
     hak_registry_park_mt(heap);
   }
   hak_adapt_recount();
+  hak_segment_recount_dirty();
   hak_guard_reset_all();
   hak_lock_reset(&hak_registry_lock);
   hak_memcheck_resume();

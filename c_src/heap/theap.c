@@ -58,8 +58,10 @@ static void heap_attach(hak_theap_t *heap) {
     tls->pool[c].slots = heap->pool_slots[c];
   }
   for (unsigned c = 0; c < HAK_ACE_CLASSES; c++) heap->ace[c].slots = heap->ace_slots[c];
-  for (uint64_t open = heap->open; open != 0; open &= open - 1) { /* as a fork left it */
-    hak_adapt_close(heap, hak_lowest_bit(open), hak_magazine_of(heap, hak_lowest_bit(open)));
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) { /* as a fork left them, between the steps of a change perhaps */
+    if ((heap->open >> c & 1) != 0 || hak_load_relaxed(&heap->adapt[c].xcapacity) != 0) {
+      hak_adapt_close(heap, c, hak_magazine_of(heap, c));
+    }
   }
   tls->self = hak_tag_code(heap->id);
   tls->heap = heap;

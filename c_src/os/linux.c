@@ -126,7 +126,10 @@ void *hak_os_map_aligned(size_t bytes, size_t alignment) {
   return aligned;
 }
 
+static bool os_fail_unmap; /* tests only: whether the system refuses */
+
 bool hak_os_unmap(void *base, size_t bytes) {
+  if (OS_TESTING && os_fail_unmap) return false;
   int saved = errno;
   bool done = (HAK_TSAN ? munmap(base, bytes) : syscall(SYS_munmap, base, bytes)) == 0;
   errno = saved;
@@ -232,6 +235,7 @@ enum { OS_THREAD_NONE, OS_THREAD_MAKING, OS_THREAD_MADE, OS_THREAD_NEVER };
 static struct {
   _Atomic uint32_t xstate; /* OS_THREAD_* */
   pthread_t thread;        /* published by the release of MADE */
+  pid_t process;           /* whose thread it is */
   void (*run)(void), (*stop)(void);
 } os_thread;
 
@@ -257,6 +261,7 @@ bool hak_os_make_thread(void (*run)(void), void (*stop)(void)) {
     errno = saved;
     return false;
   }
+  os_thread.process = getpid();
   os_thread.run = run;
   os_thread.stop = stop;
   sigset_t all, before;
@@ -284,6 +289,7 @@ bool hak_os_make_thread(void (*run)(void), void (*stop)(void)) {
 static void os_end_thread(void) {
   uint32_t state = atomic_exchange_explicit(&os_thread.xstate, OS_THREAD_NEVER, memory_order_acq_rel);
   if (state != OS_THREAD_MAKING && state != OS_THREAD_MADE) return;
+  if (os_thread.process != getpid()) return; /* a child by clone, for which no handler ran, has no such thread */
   os_thread.stop();
   if (state == OS_THREAD_MADE) pthread_join(os_thread.thread, NULL);
 }

@@ -1,7 +1,6 @@
 #include "tier/mmap.h"
 
 #include <errno.h>
-#include <limits.h>
 
 #include "base/bits.h"
 #include "base/check.h"
@@ -17,6 +16,7 @@
  * Unmapping 1 MiB of resident pages takes 50 to 100 us. */
 #define MMAP_EVICT_MAX 4u
 #define MMAP_EVICT_BYTES (4 * HAK_MIB)
+#define MMAP_EVICT_ALL 256u /* as many as the cache has: those that are refused come back */
 
 hak_lock_t hak_mmap_lock;
 
@@ -109,11 +109,17 @@ static void mmap_remove_locked(mmap_block_t *block) {
   mmap_table[hole].base = NULL;
 }
 
-static void mmap_unmap(hak_extent_t extent) {
-  if (extent.bytes == 0) return;
-  /* Refused at the limit of mappings (unmapping may split one): the address space is lost, the pages need not be. */
-  if (!hak_os_unmap(extent.base, extent.bytes)) (void)hak_os_purge(extent.base, extent.bytes);
+/* Refused at the limit of mappings (unmapping may split one): its pages go, and the cache has it again, as new, if there is
+ * room. False then. */
+static bool mmap_unmap(hak_extent_t extent) {
+  if (extent.bytes == 0) return true;
   (void)hak_add_relaxed(hak_purge_bytes(), extent.bytes);
+  if (hak_os_unmap(extent.base, extent.bytes)) return true;
+  (void)hak_os_purge(extent.base, extent.bytes);
+  hak_lock(&hak_mmap_lock);
+  (void)hak_mmap_cache_put_locked(extent.base, extent.bytes, hak_os_now_ms());
+  hak_unlock(&hak_mmap_lock);
+  return false;
 }
 
 /* In each quarter of the delay the peak comes closer to what is live by a quarter of the difference, and a quarter of the
@@ -158,6 +164,7 @@ static void mmap_regret_locked(size_t bytes) {
 static bool mmap_trim(bool everything, unsigned most, size_t bytes) {
   uint64_t now = hak_os_now_ms(), delay = (uint64_t)hak_options.purge_delay_ms;
   uint64_t old = now > delay ? now - delay : 0;
+  unsigned refused = 0;
   for (unsigned n = 0; n < most && bytes != 0; n++) {
     hak_lock(&hak_mmap_lock);
     if (everything) mmap_regret_bytes = mmap_evicted_bytes = 0; /* mapping it again is then no regret */
@@ -166,7 +173,7 @@ static bool mmap_trim(bool everything, unsigned most, size_t bytes) {
     if (!everything && extent.freed_ms > old) mmap_evicted_bytes += extent.bytes;
     hak_unlock(&hak_mmap_lock);
     if (extent.bytes == 0) return n != 0;
-    mmap_unmap(extent);
+    if (!mmap_unmap(extent) && (++refused == MMAP_EVICT_MAX || !everything)) return n >= refused; /* later once more */
     bytes -= extent.bytes;
   }
   return true;
@@ -196,11 +203,13 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
   }
   hak_unlock(&hak_mmap_lock);
   *zeroed = base == NULL;
+  if (base != NULL)
+    hak_purge_dirtied_mt(); /* for a moment the cache may have looked empty, while the rest was put back */
   if (base != NULL || !room) return base != NULL ? base : mmap_out_of_memory(bytes);
 
   base = hak_os_map_aligned(bytes, alignment);
   if (base == NULL) { /* what the cache or free segments hold may be what is missing */
-    mmap_trim(true, UINT_MAX, SIZE_MAX);
+    mmap_trim(true, MMAP_EVICT_ALL, SIZE_MAX);
     base = hak_os_map_aligned(bytes, alignment);
     if (base == NULL && hak_segment_unmap_free_mt() != 0) base = hak_os_map_aligned(bytes, alignment);
   }
@@ -261,6 +270,7 @@ void hak_mmap_free_list_mt(hak_mmap_list_t *list) {
     mmap_unmap(too_many);
     mmap_trim(false, MMAP_EVICT_MAX, bytes + MMAP_EVICT_BYTES);
   }
+  hak_purge_dirtied_mt();
 }
 
 size_t hak_mmap_find_mt(const void *p, hak_mmap_list_t **list) {
@@ -298,6 +308,7 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   }
   hak_unlock(&hak_mmap_lock);
   mmap_unmap(too_many);
+  if (bytes < old_bytes) mmap_trim(false, MMAP_EVICT_MAX, old_bytes - bytes + MMAP_EVICT_BYTES);
   if (bytes < old_bytes) hak_purge_dirtied_mt();
   if (bytes <= old_bytes) return p;
 
@@ -323,9 +334,9 @@ const char *hak_mmap_explain_mt(const void *p) {
   return what;
 }
 
-bool hak_mmap_collect_mt(bool force) { return mmap_trim(force, UINT_MAX, SIZE_MAX); }
+bool hak_mmap_collect_mt(bool force) { return mmap_trim(force, MMAP_EVICT_ALL, SIZE_MAX); }
 
-bool hak_mmap_waits_mt(void) { return hak_load_relaxed(hak_mmap_cache_extents()) != 0; }
+bool hak_mmap_waits_mt(void) { return hak_load_seq(hak_mmap_cache_extents()) != 0; }
 
 static _Atomic uint64_t mmap_xlook_ms; /* when hak_mmap_old_mt looks again */
 

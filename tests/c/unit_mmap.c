@@ -480,11 +480,47 @@ static void test_mappings(void **state) {
   CHECK(strcmp(child.output, "[MMAP] mmap FAILED: size=20971520, errno=12\n") == 0, "%s", child.output);
 }
 
+/* What a resize gives back is bounded as what a free does. */
+static void shrinking(size_t unused) {
+  (void)unused;
+  hak_options_init();
+  bool zeroed;
+  char *p = hak_mmap_alloc_mt(512 * MIB, HAK_GRAIN, &zeroed);
+  CHECK(p != NULL && hak_mmap_resize_mt(p, 3 * MIB) == p, "in place");
+  CHECK(hak_mmap_cache_bytes_locked() <= 64 * MIB, "%zu bytes cached", hak_mmap_cache_bytes_locked());
+  CHECK(hak_mmap_free_mt(p), "free");
+}
+
+static void test_shrinking(void **state) {
+  (void)state;
+  child_passes(shrinking, 0);
+}
+
+/* A mapping that the system will not unmap stays in the cache, to be handed out again. */
+static void refused(size_t unused) {
+  (void)unused;
+  hak_options_init();
+  hak_options.mmap_cache_kib = 0;
+  bool zeroed;
+  char *p = hak_mmap_alloc_mt(8 * MIB, HAK_GRAIN, &zeroed);
+  os_fail_unmap = true;
+  CHECK(p != NULL && hak_mmap_free_mt(p), "free");
+  CHECK(hak_mmap_cache_bytes_locked() == 8 * MIB, "%zu bytes cached", hak_mmap_cache_bytes_locked());
+  CHECK(!hak_mmap_collect_mt(true) || hak_mmap_cache_bytes_locked() == 8 * MIB, "collected");
+  CHECK(hak_mmap_alloc_mt(8 * MIB, HAK_GRAIN, &zeroed) == p && !zeroed, "not the same one");
+  os_fail_unmap = false;
+  CHECK(hak_mmap_free_mt(p) && hak_mmap_cache_bytes_locked() == 0, "%zu bytes cached", hak_mmap_cache_bytes_locked());
+}
+
+static void test_refused(void **state) {
+  (void)state;
+  child_passes(refused, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_table),
-      cmocka_unit_test(test_cache),
-      cmocka_unit_test(test_mappings),
+      cmocka_unit_test(test_table),     cmocka_unit_test(test_cache),   cmocka_unit_test(test_mappings),
+      cmocka_unit_test(test_shrinking), cmocka_unit_test(test_refused),
   };
   return cmocka_run_group_tests_name("mmap", tests, NULL, NULL);
 }

@@ -347,12 +347,29 @@ static void test_age(void **state) {
   child_passes(ticks, 0);
 }
 
+/* A page that a program locked and forgot cannot be given back; the segments behind it can. */
+static void locked_page(size_t unused) {
+  (void)unused;
+  set_bound(1000);
+  char *runs[8];
+  for (size_t i = 0; i < COUNT_OF(runs); i++) runs[i] = take(63); /* a segment each */
+  for (size_t i = 0; i < COUNT_OF(runs); i++) memset(runs[i], 1, 63 * HAK_SLICE_BYTES);
+  if (mlock(runs[0], hak_os_page_bytes()) != 0) return; /* not allowed here */
+  for (size_t i = 0; i < COUNT_OF(runs); i++) hak_segment_give_mt(runs[i], 63);
+  set_bound(0);
+  for (size_t i = 0; i < 2000 && dirty() > 63; i++) hak_purge_bound_mt(63);
+  CHECK(dirty() <= 63, "%lld dirty of 8 segments", (long long)dirty());
+}
+
+static void test_locked_page(void **state) {
+  (void)state;
+  child_passes(locked_page, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_bound),
-      cmocka_unit_test(test_pages),
-      cmocka_unit_test(test_age),
-      cmocka_unit_test(test_slow_paths),
+      cmocka_unit_test(test_bound),      cmocka_unit_test(test_pages),       cmocka_unit_test(test_age),
+      cmocka_unit_test(test_slow_paths), cmocka_unit_test(test_locked_page),
   };
   return cmocka_run_group_tests_name("purge", tests, NULL, NULL);
 }
