@@ -41,7 +41,8 @@ const char *hak_tier_name(int tier) {
 void hak_collect(int force) {
   hak_theap_t *heap = hak_tls.heap;
   if (heap != NULL) hak_theap_flush(heap);
-  hak_theap_collect_others_mt();
+  if (heap != NULL && force) hak_theap_purge(heap);
+  hak_theap_collect_others_mt(force != 0);
   hak_arena_collect_all_mt();
   hak_purge_all_mt(force != 0);
   hak_mmap_collect_mt(force != 0);

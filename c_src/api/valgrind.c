@@ -19,6 +19,20 @@
 #undef hak_collect
 #undef hak_stats_get
 #undef hak_stats_print
+#undef hak_heap_new
+#undef hak_heap_malloc
+#undef hak_heap_zalloc
+#undef hak_heap_aligned_alloc
+#undef hak_heap_aligned_zalloc
+#undef hak_heap_realloc
+#undef hak_heap_free
+#undef hak_heap_free_sized
+#undef hak_heap_reset
+#undef hak_heap_destroy
+#undef hak_heap_stats
+#undef hak_heap_of
+#undef hak_config_print
+#undef hak_ace_snapshot
 
 #include <errno.h>
 #include <string.h>
@@ -43,6 +57,20 @@ HAK_API int hak_tier_of(const void *p);
 HAK_API void hak_collect(int force);
 HAK_API int hak_stats_get(hak_stats_t *stats);
 HAK_API void hak_stats_print(int fd);
+HAK_API void hak_config_print(int fd);
+HAK_API int hak_ace_snapshot(hak_ace_snapshot_t *snapshot);
+HAK_API hak_heap_t *hak_heap_new(const hak_heap_options_t *options);
+HAK_API void *hak_heap_malloc(hak_heap_t *heap, size_t size);
+HAK_API void *hak_heap_zalloc(hak_heap_t *heap, size_t size);
+HAK_API void *hak_heap_aligned_alloc(hak_heap_t *heap, size_t alignment, size_t size);
+HAK_API void *hak_heap_aligned_zalloc(hak_heap_t *heap, size_t alignment, size_t size);
+HAK_API void *hak_heap_realloc(hak_heap_t *heap, void *p, size_t size);
+HAK_API void hak_heap_free(hak_heap_t *heap, void *p);
+HAK_API void hak_heap_free_sized(hak_heap_t *heap, void *p, size_t alignment, size_t size);
+HAK_API void hak_heap_reset(hak_heap_t *heap);
+HAK_API void hak_heap_destroy(hak_heap_t *heap);
+HAK_API int hak_heap_stats(hak_heap_t *heap, hak_heap_stats_t *stats);
+HAK_API hak_heap_t *hak_heap_of(const void *p);
 
 /* Ends what hak_memcheck_pause began, with a new block or NULL. */
 static void *valgrind_allocated(void *block, size_t size, bool zeroed) {
@@ -86,22 +114,21 @@ int hak_posix_memalign(void **out, size_t alignment, size_t size) {
   return error;
 }
 
-/* Blocks of heaps of a program's own come and go without memcheck's knowledge. */
-static bool valgrind_is_of_heap(const void *p) {
-  hak_memcheck_pause();
-  bool of_heap = hak_heap_of(p) != NULL;
-  hak_memcheck_resume();
-  return of_heap;
-}
-
+/* Tells of a block that goes, and pauses. A pointer that is no block memcheck reports before the allocator does. */
 static void valgrind_freed(void *p) {
-  if (!valgrind_is_of_heap(p)) hak_memcheck_freed(p); /* which reports what is no block, before the allocator does */
+  hak_memcheck_pause();
+  if (hak_plain_heap_of(p) != NULL) {
+    hak_memcheck_hide(p, hak_plain_usable_size(p));
+    return;
+  }
+  hak_memcheck_resume();
+  hak_memcheck_freed(p);
+  hak_memcheck_pause();
 }
 
 void hak_free(void *p) {
   if (p == NULL) return;
   valgrind_freed(p);
-  hak_memcheck_pause();
   hak_plain_free(p);
   hak_memcheck_resume();
 }
@@ -109,7 +136,6 @@ void hak_free(void *p) {
 void hak_free_sized(void *p, size_t size) {
   if (p == NULL) return;
   valgrind_freed(p);
-  hak_memcheck_pause();
   hak_plain_free_sized(p, size);
   hak_memcheck_resume();
 }
@@ -117,7 +143,6 @@ void hak_free_sized(void *p, size_t size) {
 void hak_free_aligned_sized(void *p, size_t alignment, size_t size) {
   if (p == NULL) return;
   valgrind_freed(p);
-  hak_memcheck_pause();
   hak_plain_free_aligned_sized(p, alignment, size);
   hak_memcheck_resume();
 }
@@ -134,20 +159,102 @@ static void *valgrind_move(void *p, void *block, size_t size) {
 }
 
 void *hak_realloc(void *p, size_t size) {
-  if (!valgrind_is_of_heap(p)) return valgrind_move(p, hak_malloc(size), size);
+  hak_heap_t *heap = hak_heap_of(p);
+  return heap != NULL ? hak_heap_realloc(heap, p, size) : valgrind_move(p, hak_malloc(size), size);
+}
+
+void *hak_realloc_aligned_sized(void *p, size_t alignment, size_t old_size, size_t new_size) {
+  (void)old_size;
+  hak_heap_t *heap = hak_heap_of(p);
+  return valgrind_move(
+      p, heap != NULL ? hak_heap_aligned_alloc(heap, alignment, new_size) : hak_aligned_alloc(alignment, new_size),
+      new_size);
+}
+
+/* ---- Heaps of the program's own ---- */
+
+hak_heap_t *hak_heap_new(const hak_heap_options_t *options) {
   hak_memcheck_pause();
-  void *block = hak_plain_realloc(p, size);
+  hak_heap_t *heap = hak_plain_heap_new(options);
+  hak_memcheck_resume();
+  return heap;
+}
+
+/* Ends what hak_memcheck_pause began, with a new block or NULL. */
+static void *valgrind_shown(void *block, size_t size, bool zeroed) {
+  if (block != NULL) {
+    hak_memcheck_hide(block, hak_plain_usable_size(block));
+    hak_memcheck_show(block, size, zeroed);
+  }
   hak_memcheck_resume();
   return block;
 }
 
-void *hak_realloc_aligned_sized(void *p, size_t alignment, size_t old_size, size_t new_size) {
-  if (!valgrind_is_of_heap(p)) return valgrind_move(p, hak_aligned_alloc(alignment, new_size), new_size);
+void *hak_heap_malloc(hak_heap_t *heap, size_t size) {
   hak_memcheck_pause();
-  void *block = hak_plain_realloc_aligned_sized(p, alignment, old_size, new_size);
-  hak_memcheck_resume();
-  return block;
+  return valgrind_shown(hak_plain_heap_malloc(heap, size), size, false);
 }
+
+void *hak_heap_zalloc(hak_heap_t *heap, size_t size) {
+  hak_memcheck_pause();
+  return valgrind_shown(hak_plain_heap_zalloc(heap, size), size, true);
+}
+
+void *hak_heap_aligned_alloc(hak_heap_t *heap, size_t alignment, size_t size) {
+  hak_memcheck_pause();
+  return valgrind_shown(hak_plain_heap_aligned_alloc(heap, alignment, size), size, false);
+}
+
+void *hak_heap_aligned_zalloc(hak_heap_t *heap, size_t alignment, size_t size) {
+  hak_memcheck_pause();
+  return valgrind_shown(hak_plain_heap_aligned_zalloc(heap, alignment, size), size, true);
+}
+
+void *hak_heap_realloc(hak_heap_t *heap, void *p, size_t size) {
+  return valgrind_move(p, hak_heap_malloc(heap, size), size);
+}
+
+void hak_heap_free(hak_heap_t *heap, void *p) {
+  if (p == NULL) return;
+  valgrind_freed(p);
+  hak_plain_heap_free(heap, p);
+  hak_memcheck_resume();
+}
+
+void hak_heap_free_sized(hak_heap_t *heap, void *p, size_t alignment, size_t size) {
+  if (p == NULL) return;
+  valgrind_freed(p);
+  hak_plain_heap_free_sized(heap, p, alignment, size);
+  hak_memcheck_resume();
+}
+
+void hak_heap_reset(hak_heap_t *heap) {
+  hak_memcheck_pause();
+  hak_plain_heap_reset(heap);
+  hak_memcheck_resume();
+}
+
+void hak_heap_destroy(hak_heap_t *heap) {
+  hak_memcheck_pause();
+  hak_plain_heap_destroy(heap);
+  hak_memcheck_resume();
+}
+
+int hak_heap_stats(hak_heap_t *heap, hak_heap_stats_t *stats) {
+  hak_memcheck_pause();
+  int done = hak_plain_heap_stats(heap, stats);
+  hak_memcheck_resume();
+  return done;
+}
+
+hak_heap_t *hak_heap_of(const void *p) {
+  hak_memcheck_pause();
+  hak_heap_t *heap = hak_plain_heap_of(p);
+  hak_memcheck_resume();
+  return heap;
+}
+
+/* ---- Questions ---- */
 
 /* Who asks may go on to use all of it. */
 size_t hak_usable_size(const void *p) {
@@ -182,4 +289,17 @@ void hak_stats_print(int fd) {
   hak_memcheck_pause();
   hak_plain_stats_print(fd);
   hak_memcheck_resume();
+}
+
+void hak_config_print(int fd) {
+  hak_memcheck_pause();
+  hak_plain_config_print(fd);
+  hak_memcheck_resume();
+}
+
+int hak_ace_snapshot(hak_ace_snapshot_t *snapshot) {
+  hak_memcheck_pause();
+  int done = hak_plain_ace_snapshot(snapshot);
+  hak_memcheck_resume();
+  return done;
 }

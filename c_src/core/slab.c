@@ -1,11 +1,13 @@
 #include "core/slab.h"
 
+#include "base/bits.h"
 #include "base/check.h"
 #include "core/guard.h"
 #include "core/purge.h"
 #include "core/remote.h"
 #include "core/segment.h"
 #include "core/stats.h"
+#include "os/os.h"
 
 /* ---- The ring of slabs that can serve ---- */
 
@@ -38,10 +40,10 @@ static void slab_list(hak_theap_t *heap, hak_slab_t *slab, bool in_front) {
 
 static hak_slab_t *slab_new(hak_theap_t *heap, unsigned class_number) {
   hak_slab_t *slab = heap->spare;
+  bool zeroed = false;
   if (slab != NULL) {
     heap->spare = NULL;
   } else {
-    bool zeroed;
     char *base = hak_segment_take_mt(1, &zeroed);
     if (base == NULL) return NULL;
     slab = &hak_cell_of(base)->slab;
@@ -51,6 +53,7 @@ static hak_slab_t *slab_new(hak_theap_t *heap, unsigned class_number) {
   slab->free_blocks = slab->carved = 0;
   hak_store_relaxed(&slab->frontier, slab->base);
   slab->class_number = (uint8_t)class_number;
+  slab->rest_untouched = zeroed;
   hak_tagmap_set(slab->base, hak_tag_of_slab(heap->id, class_number));
   slab_list(heap, slab, false);
   return slab;
@@ -102,6 +105,25 @@ void hak_slab_release_spare(hak_theap_t *heap) {
   if (slab == NULL) return;
   heap->spare = NULL;
   slab_release(heap, slab);
+}
+
+size_t hak_slab_purge_uncarved(hak_theap_t *heap) {
+  size_t purged = 0;
+  for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
+    hak_slab_t *first = heap->slabs[c], *slab = first;
+    if (first == NULL) continue;
+    do { /* one that is all cut has a key behind its last block */
+      uintptr_t from = hak_align_up((uintptr_t)hak_load_relaxed(&slab->frontier), hak_os_page_bytes());
+      uintptr_t end = (uintptr_t)slab->base + HAK_SLICE_BYTES;
+      bool has_rest = slab->carved < hak_slab_classes[c].capacity && from < end && !slab->rest_untouched;
+      if (has_rest && hak_os_purge((void *)from, end - from)) {
+        purged += end - from;
+        slab->rest_untouched = true;
+      }
+      slab = slab->next;
+    } while (slab != first);
+  }
+  return purged;
 }
 
 /* ---- Blocks come and go ---- */

@@ -50,6 +50,10 @@ HAK_HIDDEN void hak_slab_unclaim_mt(hak_theap_t *heap);
 /* Releases the spare slab, if any. */
 HAK_HIDDEN void hak_slab_release_spare(hak_theap_t *heap);
 
+/* Returns the pages of the heap's slabs that were never cut to the system, and says how many bytes. A slab that was made of
+ * used memory has them resident, without use for any. Keeps errno. */
+HAK_HIDDEN size_t hak_slab_purge_uncarved(hak_theap_t *heap);
+
 /* Whether every invariant of the heap's slabs of a class holds. Tests and debug builds. */
 HAK_HIDDEN bool hak_slab_is_valid(const hak_theap_t *heap, unsigned class_number);
 

@@ -211,13 +211,25 @@ void hak_theap_flush(hak_theap_t *heap) {
   for (uint64_t open = heap->open; open != 0; open &= open - 1) hak_theap_flush_magazine(heap, hak_lowest_bit(open));
 }
 
-void hak_theap_collect_others_mt(void) {
+/* What is still in use of a heap whose guard the caller has does not need all of its pages. */
+static void heap_purge_uncarved(hak_theap_t *heap) {
+  (void)hak_add_relaxed(hak_purge_bytes(), (uint64_t)hak_slab_purge_uncarved(heap));
+}
+
+void hak_theap_purge(hak_theap_t *heap) {
+  hak_guard_enter(heap);
+  heap_purge_uncarved(heap);
+  hak_slab_leave(heap);
+}
+
+void hak_theap_collect_others_mt(bool force) {
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) {
     hak_theap_t *heap = hak_registry_heap(id);
     if (heap == hak_tls.heap || !hak_guard_claim_mt(heap)) continue;
     hak_remote_drain(heap, NULL, UINT32_MAX);
     hak_slab_release_spare(heap);
+    if (force) heap_purge_uncarved(heap);
     hak_slab_unclaim_mt(heap);
   }
 }

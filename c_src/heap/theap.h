@@ -102,8 +102,11 @@ HAK_SLOW void hak_theap_free_strays(void **strays, uint32_t count);
  * rules forbid can have put them. */
 HAK_HIDDEN void hak_theap_forget_arena(hak_theap_t *heap, uint32_t arena_id, unsigned class_number);
 
+/* Returns the pages of the calling thread's slabs that were never cut to the system. */
+HAK_HIDDEN void hak_theap_purge(hak_theap_t *heap);
+
 /* Takes in what was freed to the heaps of other threads, where they are not at it themselves, and releases their empty
- * slabs. _mt */
-HAK_HIDDEN void hak_theap_collect_others_mt(void);
+ * slabs; with `force`, the pages of their others that were never cut, too. _mt */
+HAK_HIDDEN void hak_theap_collect_others_mt(bool force);
 
 #endif

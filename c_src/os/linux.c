@@ -250,6 +250,7 @@ bool hak_os_may_make_thread(void) { return hak_load_relaxed(&os_xlibc_ready) && 
 static void *os_run_thread(void *unused) {
   (void)unused;
   prctl(PR_SET_NAME, "hakmem");
+  hak_memcheck_pause(); /* it is the allocator, to its end */
   os_thread.run();
   return NULL;
 }

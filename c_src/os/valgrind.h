@@ -24,6 +24,15 @@ HAK_FAST void hak_memcheck_allocated(void *block, size_t bytes, bool zeroed) {
 }
 HAK_FAST void hak_memcheck_freed(void *block) { VALGRIND_FREELIKE_BLOCK(block, 0); }
 
+/* A block of a heap of the program's own: memory only, for memcheck would miss blocks that end with their heap. */
+HAK_FAST void hak_memcheck_show(void *block, size_t bytes, bool zeroed) {
+  if (zeroed) {
+    (void)VALGRIND_MAKE_MEM_DEFINED(block, bytes);
+  } else {
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(block, bytes);
+  }
+}
+
 /* The rest of a block may be used, too. */
 HAK_FAST void hak_memcheck_extend(void *block, size_t bytes) {
   uintptr_t end = (uintptr_t)VALGRIND_CHECK_MEM_IS_ADDRESSABLE(block, bytes); /* the first byte that is not; 0 */
@@ -46,6 +55,20 @@ HAK_FAST void hak_memcheck_extend(void *block, size_t bytes) {
 #define hak_collect hak_plain_collect
 #define hak_stats_get hak_plain_stats_get
 #define hak_stats_print hak_plain_stats_print
+#define hak_heap_new hak_plain_heap_new
+#define hak_heap_malloc hak_plain_heap_malloc
+#define hak_heap_zalloc hak_plain_heap_zalloc
+#define hak_heap_aligned_alloc hak_plain_heap_aligned_alloc
+#define hak_heap_aligned_zalloc hak_plain_heap_aligned_zalloc
+#define hak_heap_realloc hak_plain_heap_realloc
+#define hak_heap_free hak_plain_heap_free
+#define hak_heap_free_sized hak_plain_heap_free_sized
+#define hak_heap_reset hak_plain_heap_reset
+#define hak_heap_destroy hak_plain_heap_destroy
+#define hak_heap_stats hak_plain_heap_stats
+#define hak_heap_of hak_plain_heap_of
+#define hak_config_print hak_plain_config_print
+#define hak_ace_snapshot hak_plain_ace_snapshot
 
 #else
 

@@ -38,6 +38,11 @@ static void *crowd_free(void *argument) {
   return NULL;
 }
 
+static void *collect_in_thread(void *argument) {
+  hak_collect(1);
+  return argument;
+}
+
 static void in_thread(void *(*run)(void *), crowd_t *crowd) {
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, run, crowd) == 0, "thread");
@@ -143,6 +148,32 @@ static void large_free_blocks_between_live_ones_go_back(void **state) {
   }
 }
 
+/* Slabs of every class, made of used memory, keep no more of it than their blocks need: a page or two instead of 64 KiB. */
+static void forced_collect_leaves_slabs_what_they_use(void **state) {
+  (void)state;
+  enum { BLOCKS = 16 * MIB / 4000 };
+  static void *blocks[BLOCKS], *one[HAK_FREE_SIZED_MIN / 16];
+  for (int other_thread = 0; other_thread < 2; other_thread++) {
+    hak_collect(1);
+    size_t before = resident_bytes(), classes = 0;
+    for (size_t i = 0; i < BLOCKS; i++) touch_pages(blocks[i] = hak_malloc(4000), 4000);
+    for (size_t i = 0; i < BLOCKS; i++) hak_free(blocks[i]);
+    for (size_t size = 1; size < HAK_FREE_SIZED_MIN; size = hak_good_size(size) + 1) {
+      touch_pages(one[classes++] = hak_malloc(size), size);
+    }
+    crowd_t nothing = {0};
+    if (other_thread) {
+      in_thread(collect_in_thread, &nothing);
+    } else {
+      hak_collect(1);
+    }
+    size_t after = resident_bytes(), grown = after > before ? after - before : 0;
+    for (size_t i = 0; i < classes; i++) hak_free(one[i]);
+    CHECK(classes > 40, "only %zu classes", classes);
+    CHECK(grown <= classes * 16 * KIB + 256 * KIB, "%zu KiB stay for %zu blocks", grown / KIB, classes);
+  }
+}
+
 static void collect_keeps_live_blocks(void **state) {
   (void)state;
   enum { COUNT = 600 };
@@ -182,6 +213,7 @@ int main(void) {
       cmocka_unit_test(collect_before_anything_is_allocated_and_twice),
       cmocka_unit_test(collect_keeps_live_blocks),
       cmocka_unit_test(forced_collect_returns_everything),
+      cmocka_unit_test(forced_collect_leaves_slabs_what_they_use),
       cmocka_unit_test(by_itself_all_but_the_bound),
       cmocka_unit_test(large_free_blocks_between_live_ones_go_back),
   };

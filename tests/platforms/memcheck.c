@@ -38,6 +38,28 @@ static void *use(void *argument) {
   return argument;
 }
 
+#ifndef MEMCHECK_MALLOC
+/* The program's own heap: blocks go one by one, and with it. */
+static void use_heap(void) {
+  hak_heap_t *heap = hak_heap_new(NULL);
+  for (int round = 0; round < 2; round++) {
+    for (int i = 0; i < 100; i++) {
+      size_t size = sizes[i % TIERS] + 16;
+      char *block = i % 2 == 0 ? hak_heap_malloc(heap, size) : hak_heap_zalloc(heap, size);
+      if (i % 2 != 0 && block[size - 1] != 0) exit(7);
+      memset(block, 1, size);
+      if (i % 3 == 0) block = hak_heap_realloc(heap, block, size + 1000);
+      if (i % 5 == 0) block = hak_realloc(block, size + 2000);
+      if (block[size - 1] != 1) exit(8);
+      if (i % 4 == 0) hak_heap_free(heap, block);
+      if (i % 4 == 1) hak_free(block);
+    }
+    hak_heap_reset(heap);
+  }
+  hak_heap_destroy(heap);
+}
+#endif
+
 /* No mistake: of several threads, one of which frees what another one allocated, and of a child. */
 static void live(void) {
   use(NULL);
@@ -49,6 +71,7 @@ static void live(void) {
   for (int i = 0; i < 1000; i++) RELEASE(kept[i]);
   memset((void *)kept, 0, sizeof(kept));
 #ifndef MEMCHECK_MALLOC
+  use_heap();
   hak_collect(1);
 #endif
   if (pid == 0) _exit(0);

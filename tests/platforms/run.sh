@@ -145,7 +145,7 @@ platform_memcheck() {
     memcheck none 0 'All heap blocks were freed' "$program"
     # One mapping may be only possibly lost, for the allocator's variables know where it made the last one.
     memcheck leak '[23]' 'definitely lost: [0-9,]* bytes in (9|10) blocks' "$program"
-    memcheck use_after_free 5 "is 17 bytes inside a block of size 40 free'd" "$program"
+    memcheck use_after_free 5 "inside a block of size [0-9,]+ free'd" "$program"
     memcheck overflow 5 "is 0 bytes after a (recently re-allocated )?block of size 40 alloc'd" "$program"
     memcheck undefined 5 'depends on uninitialised value' "$program"
   done

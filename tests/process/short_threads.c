@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
- * A million threads, each of which allocates in every tier and leaves two blocks behind for a later thread to free. After
- * the first ten thousand the process grows by 1 MiB at most, free memory within the bound on it left aside: how much of that
- * is dirty at a moment is chance.
+ * A million threads, each of which allocates in every tier and leaves two blocks behind, of 64 small sizes and some larger
+ * ones, for a later thread to free. After the first ten thousand the process grows by 1 MiB at most, free memory within the
+ * bound on it left aside: how much of that is dirty at a moment is chance.
+ *
+ * Two threads are there at the same time for certain, with a heap each. Would they only be so now and then, the blocks left
+ * behind would now lie in one heap and now in two, which takes up to twice the slabs, however many threads there were.
  * runs: preload static */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,15 +13,17 @@
 
 enum { SURVIVORS = 4096, AT_ONCE = 2 };
 static _Atomic(void *) survivors[SURVIVORS];
+static pthread_barrier_t all_have_heaps;
 
 /* The same place always has the same size, so that the live bytes stay what they are. */
 static size_t size_at(size_t place) {
-  static const size_t tiny[] = {32, 100, 320, 1000};
-  return place % 256 == 0 ? 20 * KIB : place % 16 == 0 ? 4000 : tiny[place % 4];
+  return place % 256 == 0 ? 20 * KIB : place % 16 == 0 ? 4000 : 16 + place * 7 % 64 * 16;
 }
 
 static void *run(void *argument) {
   size_t number = (size_t)(uintptr_t)argument;
+  free(malloc(1));
+  pthread_barrier_wait(&all_have_heaps);
   void *block[3];
   for (int i = 0; i < 3; i++) fill_block(block[i] = malloc(tier_sizes[i]), tier_sizes[i]);
   if (number % 64 == 0) free(malloc(300 * KIB));
@@ -50,6 +55,7 @@ static void run_threads(size_t from, size_t to) {
 
 int main(void) {
   check_allocator();
+  pthread_barrier_init(&all_have_heaps, NULL, AT_ONCE);
   size_t total = work(runs_as("preload") ? 1000000 : 100000, 20000);
   run_threads(0, 10000);
   collect();
