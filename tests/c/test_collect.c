@@ -151,6 +151,7 @@ static void large_free_blocks_between_live_ones_go_back(void **state) {
 /* Slabs of every class, made of used memory, keep no more of it than their blocks need: a page or two instead of 64 KiB. */
 static void forced_collect_leaves_slabs_what_they_use(void **state) {
   (void)state;
+  SKIP_UNDER_SANITIZERS();
   enum { BLOCKS = 16 * MIB / 4000 };
   static void *blocks[BLOCKS], *one[HAK_FREE_SIZED_MIN / 16];
   for (int other_thread = 0; other_thread < 2; other_thread++) {
