@@ -58,16 +58,18 @@ def measure(name, library, folder, env):
     start = time.monotonic()
     with open(folder.parent / "output", "wb+") as output:
         preload = ["env", f"LD_PRELOAD={library}"] if library else []
-        command = ["timeout", "--kill-after=10", str(LIMIT_SECONDS), *preload, "bash", str(RUN), "--inside", name]
-        child = subprocess.Popen(
+        cost = folder.parent / "cost"
+        # Through `time`, since a process that this one starts has a peak of at least its parent's.
+        command = ["time", "-q", "-o", str(cost), "-f", "%U %S %M", "timeout", "--kill-after=10", str(LIMIT_SECONDS)]
+        command += [*preload, "bash", str(RUN), "--inside", name]
+        ended = subprocess.run(
             command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
         elapsed = time.monotonic() - start
         output.seek(0)
-        text = output.read() + f"exit status {child.returncode}\n".encode()
-    return text, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, elapsed
+        text = output.read() + f"exit status {ended.returncode}\n".encode()
+    user, system, kib = cost.read_text().splitlines()[-1].split()
+    return text, float(user) + float(system), int(kib), elapsed
 
 
 def compare(name, libraries, options, work):
