@@ -22,7 +22,7 @@ has() { command -v "$1" >/dev/null; }
 build_and_run() {
   local folder=$work/$1 profile=$2
   shift 2
-  cargo build --quiet --target-dir "$folder" --profile "$profile" "$@"
+  cargo build --quiet --bin program --target-dir "$folder" --profile "$profile" "$@"
   [ "$profile" != dev ] || profile=debug
   "$folder/${CARGO_BUILD_TARGET:-}/$profile/program" >"$work/printed"
   grep -qx fine "$work/printed"
