@@ -22,7 +22,7 @@ has() { command -v "$1" >/dev/null; }
 build_and_run() {
   local folder=$work/$1 profile=$2
   shift 2
-  cargo build --quiet --bin program --target-dir "$folder" --profile "$profile" "$@"
+  cargo build --quiet --target-dir "$folder" --profile "$profile" "$@"
   [ "$profile" != dev ] || profile=debug
   "$folder/${CARGO_BUILD_TARGET:-}/$profile/program" >"$work/printed"
   grep -qx fine "$work/printed"
@@ -48,7 +48,7 @@ try_lto_fat_panic_abort_override() {
   CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_PANIC=abort build_and_run fat-abort release --features override
 }
 
-try_static() { RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static' CARGO_BUILD_TARGET=$host build_and_run static release; }
+try_static() { RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static' CARGO_BUILD_TARGET=$host build_and_run static release --bin program; }
 
 try_clang() {
   has clang || { echo "  no clang"; return 0; }
