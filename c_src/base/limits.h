@@ -35,7 +35,7 @@
 
 /* Heaps have ids from 1, of 17 bits (core/tagmap.h). */
 #define HAK_THEAP_ID_MAX ((1u << 17) - 1)
-#define HAK_THEAPS_PER_CHUNK 64u
+#define HAK_THEAPS_PER_CHUNK 16u
 
 /* Heaps of a program's own have ids from 1, too. */
 #define HAK_ARENA_ID_MAX ((1u << 20) - 1)

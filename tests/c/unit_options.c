@@ -139,7 +139,7 @@ static void prewarmed(size_t kib) {
   }
   long faults = faults_so_far() - before;
   bool can_populate = madvise((void *)((uintptr_t)heap & ~(uintptr_t)4095), 4096, 23 /* MADV_POPULATE_WRITE */) == 0;
-  CHECK(HAK_SANITIZED || !can_populate || faults < 8, "%ld faults for %zu pages", faults, pages);
+  CHECK(HAK_SANITIZED || !can_populate || faults < 16, "%ld faults for %zu pages", faults, pages);
   CHECK(kib == 0 || pages > 100, "%zu pages", pages);
 }
 
