@@ -59,7 +59,8 @@ def build(name):
 
 def instructions(program, path, rounds):
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, path, str(rounds)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    settings = {"HAKMEM_ACE_LEARN": "0", "HAKMEM_PURGE_DELAY_MS": "1000000000"}  # nothing that depends on time
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **settings})
     return int(re.search(r"Collected\s*:\s*(\d+)", done.stderr).group(1))
 
 
