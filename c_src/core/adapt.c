@@ -149,7 +149,7 @@ static void adapt_event(hak_adapt_t *adapt, unsigned class_number, hak_magazine_
     adapt->one_way = true;
     adapt->run = 0;
     uint32_t half = capacity / 2;
-    wanted = capacity <= bounds->batch || half < bounds->batch ? bounds->batch : half;
+    wanted = half < bounds->batch ? bounds->batch : half;
   } else if (!adapt->one_way && capacity < bounds->most) {
     uint32_t larger = capacity < bounds->most / 2 ? 2 * capacity : bounds->most;
     uint64_t price = (uint64_t)(larger - capacity) * hak_span_classes[class_number].block_bytes;
