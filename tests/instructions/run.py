@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 
+# What depends on time would depend on how fast valgrind is.
+TIMELESS = {"HAKMEM_ACE_LEARN": "0", "HAKMEM_PURGE_DELAY_MS": "1000000000"}
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 TABLE = os.path.join(HERE, "table.txt")
@@ -65,9 +68,7 @@ def count(program, path, folder):
     out = os.path.join(folder, path + ".out")
     command = ["valgrind", "--tool=callgrind", "--cache-sim=yes", "--branch-sim=yes", "--toggle-collect=" + function,
                "--callgrind-out-file=" + out, program, path]
-    # What depends on time would depend on how fast valgrind is.
-    settings = {"HAKMEM_ACE_LEARN": "0", "HAKMEM_PURGE_DELAY_MS": "1000000000"}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **settings})
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **TIMELESS})
     events = re.search(r"Events\s*:\s*(.+)", done.stderr).group(1).split()
     totals = re.search(r"Collected\s*:\s*(.+)", done.stderr).group(1).split()
     figures = dict(zip(events, (int(t) for t in totals)))

@@ -15,6 +15,8 @@ import re
 import subprocess
 import sys
 
+from run import TIMELESS
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 TABLE = os.path.join(HERE, "rust.txt")
@@ -59,8 +61,7 @@ def build(name):
 
 def instructions(program, path, rounds):
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, path, str(rounds)]
-    settings = {"HAKMEM_ACE_LEARN": "0", "HAKMEM_PURGE_DELAY_MS": "1000000000"}  # nothing that depends on time
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **settings})
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **TIMELESS})
     return int(re.search(r"Collected\s*:\s*(\d+)", done.stderr).group(1))
 
 
