@@ -71,11 +71,14 @@ static hak_adapt_bounds_t adapt_bounds_of(unsigned class_number) {
                                 .worth = 8 * HAK_KIB};
   }
   const uint32_t max = HAK_ACE_MAGAZINE_BLOCKS_MAX;
+  uint32_t most = adapt_blocks(ADAPT_ACE_MOST_BYTES, bytes, 1, max);
+  if (info->blocks == 1) { /* what a thread keeps of each such class adds up: nothing, until it is seen to pay */
+    return (hak_adapt_bounds_t){.start = 0, .batch = 0, .most = most, .worth = 16 * HAK_KIB};
+  }
   return (hak_adapt_bounds_t){.start = adapt_blocks(ADAPT_ACE_START_BYTES, bytes, 1, max),
                               .batch = adapt_blocks(ADAPT_ACE_BATCH_BYTES, bytes, 1, max),
-                              .most = adapt_blocks(ADAPT_ACE_MOST_BYTES, bytes, 1, max),
-                              /* a span of one block is made and released each time, its pages faulted in perhaps */
-                              .worth = info->blocks == 1 ? 256 * HAK_KIB : 32 * HAK_KIB};
+                              .most = most,
+                              .worth = 32 * HAK_KIB};
 }
 
 static hak_adapt_bounds_t adapt_bounds[HAK_SPAN_CLASSES];
@@ -151,7 +154,7 @@ static void adapt_event(hak_adapt_t *adapt, unsigned class_number, hak_magazine_
     uint32_t half = capacity / 2;
     wanted = half < bounds->batch ? bounds->batch : half;
   } else if (!adapt->one_way && capacity < bounds->most) {
-    uint32_t larger = capacity < bounds->most / 2 ? 2 * capacity : bounds->most;
+    uint32_t larger = capacity == 0 ? 1 : capacity < bounds->most / 2 ? 2 * capacity : bounds->most;
     uint64_t price = (uint64_t)(larger - capacity) * hak_span_classes[class_number].block_bytes;
     if ((uint64_t)both * bounds->worth >= price) {
       wanted = larger;
@@ -159,6 +162,10 @@ static void adapt_event(hak_adapt_t *adapt, unsigned class_number, hak_magazine_
     }
   }
   if (wanted != capacity) adapt_set(adapt, class_number, magazine, wanted, false);
+}
+
+static bool adapt_is_open(const hak_theap_t *heap, unsigned class_number) {
+  return (heap->open >> class_number & 1) != 0;
 }
 
 static void adapt_open(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine) {
@@ -171,17 +178,23 @@ static void adapt_open(hak_theap_t *heap, unsigned class_number, hak_magazine_t 
   adapt_set(adapt, class_number, magazine, adapt_bounds[class_number].start, false);
 }
 
+/* How many blocks a refill takes. */
+static uint32_t adapt_refill(const hak_adapt_t *adapt, const hak_magazine_t *magazine) {
+  if (magazine->capacity == 0) return 1;
+  return adapt->one_way ? magazine->capacity : (magazine->capacity + 1) / 2;
+}
+
 uint32_t hak_adapt_missed(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint64_t now_ms) {
   hak_adapt_t *adapt = &heap->adapt[class_number];
-  if (magazine->capacity == 0) adapt_open(heap, class_number, magazine);
+  if (!adapt_is_open(heap, class_number)) adapt_open(heap, class_number, magazine);
   hak_count(&adapt->xmisses, 1);
-  adapt_event(adapt, class_number, magazine, ADAPT_MISS, (magazine->capacity + 1) / 2, now_ms);
-  return adapt->one_way ? magazine->capacity : (magazine->capacity + 1) / 2;
+  adapt_event(adapt, class_number, magazine, ADAPT_MISS, adapt_refill(adapt, magazine), now_ms);
+  return adapt_refill(adapt, magazine);
 }
 
 uint32_t hak_adapt_overflowed(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint64_t now_ms) {
   hak_adapt_t *adapt = &heap->adapt[class_number];
-  if (magazine->capacity == 0) {
+  if (!adapt_is_open(heap, class_number)) {
     adapt_open(heap, class_number, magazine);
     return 0;
   }
@@ -194,7 +207,7 @@ uint32_t hak_adapt_overflowed(hak_theap_t *heap, unsigned class_number, hak_maga
 
 uint32_t hak_adapt_prewarm(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint32_t blocks) {
   if (blocks > adapt_bounds[class_number].most) blocks = adapt_bounds[class_number].most;
-  if (magazine->capacity == 0) adapt_open(heap, class_number, magazine);
+  if (!adapt_is_open(heap, class_number)) adapt_open(heap, class_number, magazine);
   if (blocks > magazine->capacity) adapt_set(&heap->adapt[class_number], class_number, magazine, blocks, true);
   return blocks;
 }

@@ -2,7 +2,8 @@
  * called, in the slow paths of that magazine, from what happened there before:
  *
  *   both ways   misses and overflows: the thread gives away what it needs again. When so many of both come in a window of
- *               time that they are worth the memory, the capacity doubles; so it stops where they have become rare.
+ *               time that they are worth the memory, the capacity doubles; so it stops where they have become rare. Blocks
+ *               above 256 KiB, each a span of its own, begin with none: whoever uses many sizes would keep one of each.
  *   one way     more misses, or more overflows, in a row than any capacity could have prevented: the thread allocates what
  *               others free, or the other way round, and a magazine is a batch for it and no cache. The capacity goes to
  *               that of a batch, and what overflows goes back whole.
@@ -28,12 +29,12 @@ HAK_HIDDEN void hak_adapt_init(void);
 /* The bounds of a class. With learning off, all three capacities are the same, as options pin them. _mt */
 HAK_HIDDEN const hak_adapt_bounds_t *hak_adapt_bounds(unsigned class_number);
 
-/* The magazine of the class ran empty. Sets its capacity and returns how many blocks to refill it with, at least 1. */
+/* The magazine of the class is empty. Sets its capacity and returns how many blocks to refill it with, at least 1. */
 HAK_HIDDEN uint32_t hak_adapt_missed(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine,
                                      uint64_t now_ms);
 
 /* The magazine of the class is full. Sets its capacity and returns how many of the blocks must be spilled, the oldest; 0
- * when it has room now. */
+ * when it has room now, and when it has no capacity still: then the block that comes must be spilled at once. */
 HAK_HIDDEN uint32_t hak_adapt_overflowed(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine,
                                          uint64_t now_ms);
 

@@ -30,6 +30,9 @@ uint32_t hak_magazine_put(hak_theap_t *heap, unsigned tier, unsigned class_numbe
     if (blocks != 0) strayed = hak_magazine_spill(heap, tier, magazine, blocks, strays);
   }
   magazine->slots[magazine->count++] = (uintptr_t)block;
+  if (magazine->capacity == 0) { /* one that does not keep any (core/adapt.c) */
+    strayed += hak_magazine_spill(heap, tier, magazine, magazine->count, strays + strayed);
+  }
   return strayed;
 }
 

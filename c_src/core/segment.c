@@ -35,14 +35,22 @@ _Atomic(int64_t) *hak_segment_dirty_slices(void) { return &segment_slices.xdirty
 uint32_t hak_segment_count_mt(void) { return hak_load_acquire(&segment_xcount); }
 hak_segment_t *hak_segment_at_mt(uint32_t index) { return hak_load_relaxed(&segment_table[index]); }
 
-/* Sets the hints of all run lengths that the mask contains. */
-static void segment_hint_runs(const hak_segment_t *segment, uint64_t mask) {
-  unsigned slices = 1; /* mask: where runs of so many begin */
+/* How many slices in a row are free around one that is. */
+static unsigned segment_run_around(uint64_t free, unsigned slice) {
+  uint64_t above = ~free >> slice, below = ~free & hak_low_mask(slice); /* slice 0 is never free, so below is not 0 */
+  return (above == 0 ? 64 : slice + hak_lowest_bit(above)) - (hak_highest_bit(below) + 1);
+}
+
+/* Sets the hints of all run lengths that the free slices contain now and did not before: those that were there are for
+ * whoever made them. */
+static void segment_hint_runs(const hak_segment_t *segment, uint64_t before, uint64_t now) {
+  unsigned slices = 1; /* before, now: where runs of so many begin */
   for (unsigned r = 0; r < HAK_HINT_RUNS; r++) {
     unsigned more = hak_hint_run_slices(r) - slices; /* no more than they are already */
-    mask &= mask >> more;
-    if (mask == 0) return;
-    hak_hint_set(hak_hint_of_run(r), segment->index);
+    before &= before >> more;
+    now &= now >> more;
+    if (now == 0) return;
+    if (before == 0) hak_hint_set(hak_hint_of_run(r), segment->index);
     slices += more;
   }
 }
@@ -112,7 +120,7 @@ static bool segment_grow_locked(void) {
       hak_store_relaxed(&segment_table[count + i], segment);
     }
     hak_store_release(&segment_xcount, count + wanted); /* pairs with hak_segment_count_mt */
-    for (uint32_t i = 0; i < wanted; i++) segment_hint_runs(hak_segment_at_mt(count + i), SEGMENT_ALL_FREE);
+    for (uint32_t i = 0; i < wanted; i++) segment_hint_runs(hak_segment_at_mt(count + i), 0, SEGMENT_ALL_FREE);
     if (level + 1 < SEGMENT_GROWTH_LEVELS) segment_growth_level = level + 1;
     return true;
   }
@@ -131,7 +139,7 @@ static void *segment_search(unsigned slices, bool *zeroed) {
     hak_hint_clear(kind, i);
     base = segment_take_from(segment, slices, zeroed); /* the second look of the hints' protocol */
     if (base == NULL) continue;
-    segment_hint_runs(segment, hak_load_seq(&segment->xfree)); /* we cleared what may still hold */
+    segment_hint_runs(segment, 0, hak_load_seq(&segment->xfree)); /* we cleared what may still hold */
     return base;
   }
   return NULL;
@@ -159,7 +167,7 @@ uint64_t hak_segment_failures_mt(void) { return hak_load_relaxed(&segment_xfailu
 void hak_segment_give_mt(void *base, unsigned slices) {
   hak_segment_t *segment = hak_segment_of(base);
   uint64_t run = hak_slices_mask(hak_slice_of(base), slices);
-  for (unsigned i = 0; i < slices; i++) hak_tagmap_set((char *)base + i * HAK_SLICE_BYTES, HAK_TAG_FREED);
+  hak_tagmap_set_run(base, slices, HAK_TAG_FREED);
   (void)hak_or_relaxed(&segment->xdirty, run);
   hak_store_relaxed(&segment->xfreed_ms, hak_os_now_ms());
   (void)hak_sub_relaxed(&segment_slices.xactive, (int64_t)slices);
@@ -170,8 +178,11 @@ void hak_segment_give_mt(void *base, unsigned slices) {
 
 void hak_segment_return_mt(hak_segment_t *segment, uint64_t run) {
   /* release half: whoever takes these slices sees the tags and dirty bits; seq_cst: first half of the hints' protocol */
-  uint64_t free = hak_or_seq(&segment->xfree, run) | run;
-  segment_hint_runs(segment, free);
+  uint64_t before = hak_or_seq(&segment->xfree, run), now = before | run;
+  unsigned longest = segment_run_around(now, hak_lowest_bit(run)); /* of what is new */
+  if (hak_run_starts(before, hak_hint_run_slices(hak_hint_run_within(longest))) == 0) {
+    segment_hint_runs(segment, before, now);
+  }
 }
 
 size_t hak_segment_unmap_free_mt(void) {

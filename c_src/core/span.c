@@ -104,9 +104,7 @@ static uint32_t span_new(unsigned class_number, hak_magazine_t *magazine, uint32
   cell->span.base = base;
   hak_store_relaxed(&cell->span.xzero, zeroed ? info->full : 0);
   hak_store_relaxed(&cell->xclass, class_number);
-  for (unsigned i = 0; i < info->slices; i++) {
-    hak_tagmap_set(base + i * HAK_SLICE_BYTES, hak_tag_of_span(class_number, i));
-  }
+  hak_tagmap_set_run(base, info->slices, hak_tag_of_span(class_number, 0));
   uint64_t taken = span_lowest(info->full, wanted);
   span_push(magazine, cell, info->block_bytes, taken);
   /* seq_cst: publishes the cell to whoever takes a bit, and is the first half of the hints' protocol */

@@ -105,6 +105,15 @@ void hak_tagmap_set(const void *slice_base, hak_tag_t tag) {
   hak_store_relaxed(place.entry, slice ^ tagmap_view_of(tag));
 }
 
+void hak_tagmap_set_run(const void *base, unsigned slices, hak_tag_t tag) {
+  uint64_t slice = tagmap_slice(base), view = tagmap_view_of(tag);
+  uint64_t step = tag == HAK_TAG_FREED ? 0 : (uint64_t)1 << HAK_TAG_BACK_SHIFT;
+  _Atomic uint64_t *entry =
+      tagmap_place(slice).entry; /* a segment's are side by side: all were reserved in one table */
+  hak_check(entry != NULL);
+  for (unsigned i = 0; i < slices; i++, view += step) hak_store_relaxed(&entry[i], (slice + i) ^ view);
+}
+
 void hak_tagmap_forget_mt(const void *base, unsigned slices) {
   for (uint64_t slice = tagmap_slice(base); slices != 0; slices--, slice++) {
     tagmap_place_t place = tagmap_place(slice);

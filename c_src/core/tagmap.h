@@ -99,6 +99,10 @@ HAK_HIDDEN bool hak_tagmap_reserve_locked(const void *base, unsigned slices);
 /* Sets the tag of one slice that the caller owns. */
 HAK_HIDDEN void hak_tagmap_set(const void *slice_base, hak_tag_t tag);
 
+/* Sets the tags of a run of slices of one segment that the caller owns. `tag` is that of the first, and not a slab's; in
+ * those of a span and an area the slices back are counted up. */
+HAK_HIDDEN void hak_tagmap_set_run(const void *base, unsigned slices, hak_tag_t tag);
+
 /* Undoes hak_tagmap_reserve_locked for slices that the caller owns. _mt */
 HAK_HIDDEN void hak_tagmap_forget_mt(const void *base, unsigned slices);
 

@@ -52,7 +52,7 @@ typedef struct hak_bin {
 } hak_bin_t;
 
 /* Owner: the thread. Invariant: slots[0 .. count) are free blocks, nothing else refers to them; count <= capacity.
- * Closed (capacity 0) as the thread starts and after it lay idle.
+ * Closed (capacity 0, its bit in the heap's `open` clear) as the thread starts and after it lay idle.
  * Bit 0 of a slot: the block is known to be zero. */
 typedef struct hak_magazine {
   uintptr_t *slots;

@@ -44,7 +44,7 @@ hak_area_t *hak_area_make_mt(const hak_heap_t *heap, unsigned bin, unsigned slic
   hak_area_t *area = &hak_cell_of(base)->area;
   *area = (hak_area_t){
       .base = base, .zero_from = zeroed ? 0 : end, .end = end, .bin = (uint8_t)bin, .slices = (uint8_t)slices};
-  for (unsigned i = 0; i < slices; i++) hak_tagmap_set(base + i * HAK_SLICE_BYTES, area_tag(heap, bin, i));
+  hak_tagmap_set_run(base, slices, area_tag(heap, bin, 0));
   return area;
 }
 

@@ -18,6 +18,9 @@
 #define MMAP_EVICT_BYTES (4 * HAK_MIB)
 #define MMAP_EVICT_ALL 256u /* as many as the cache has: those that are refused come back */
 
+/* How fast a bound that was too low rises. */
+#define MMAP_REGRET_FACTOR 4u
+
 hak_lock_t hak_mmap_lock;
 
 /* Live blocks: a hash table with linear probing and deletion by shifting back (Knuth, TAOCP 3, 6.4, algorithm R), at
@@ -122,10 +125,10 @@ static bool mmap_unmap(hak_extent_t extent) {
   return false;
 }
 
-/* In each quarter of the delay the peak comes closer to what is live by a quarter of the difference, and a quarter of the
- * others wears off. */
+/* In each half of the delay the peak comes closer to what is live by a quarter of the difference, and a quarter of the others
+ * wears off. */
 static void mmap_sink_locked(uint64_t now_ms) {
-  int64_t step = hak_options.purge_delay_ms / 4 + 1;
+  int64_t step = hak_options.purge_delay_ms / 2 + 1;
   if (mmap_sunk_ms == 0) mmap_sunk_ms = now_ms;
   /* signed: another thread may have read the clock after us */
   for (unsigned n = 0; n < 16 && (int64_t)(now_ms - mmap_sunk_ms) >= step; n++) {
@@ -140,23 +143,23 @@ static void mmap_sink_locked(uint64_t now_ms) {
   mmap_sunk_ms = now_ms;
 }
 
-/* How much may be cached: what the option says or half of what is live; and what the program was seen to want back, but
- * not beyond as much as was lately live. A program that frees a lot once gives it back, one that does so again and again
- * finds it. */
+/* How much may be cached: what the option says or half of what is live; and what the program was seen to want back. A
+ * program that frees a lot once gives it back, one that does so again and again finds it. */
 static size_t mmap_bound_locked(uint64_t now_ms) {
   mmap_sink_locked(now_ms);
   size_t bound = (size_t)hak_options.mmap_cache_kib * HAK_KIB;
   if (bound < mmap_live_bytes / 2) bound = mmap_live_bytes / 2;
-  size_t most = mmap_peak_bytes - mmap_live_bytes;
-  if (bound >= most) return bound;
-  return most - bound < mmap_regret_bytes ? most : bound + mmap_regret_bytes;
+  return bound + mmap_regret_bytes;
 }
 
-/* To be called when the cache had nothing for a block and it was mapped. */
+/* To be called when the cache had nothing for a block and it was mapped. To fault pages in again costs so much more than to
+ * keep them that few such blocks raise the bound to the most there is a use for: as much as was lately live. (Free extents
+ * of many sizes are rarely all used, so that twice what is live is what a program of 5 to 25 MiB blocks needs.) */
 static void mmap_regret_locked(size_t bytes) {
   if (bytes > mmap_evicted_bytes) bytes = mmap_evicted_bytes;
   mmap_evicted_bytes -= bytes;
-  mmap_regret_bytes += bytes;
+  size_t regret = mmap_regret_bytes + MMAP_REGRET_FACTOR * bytes;
+  mmap_regret_bytes = regret < mmap_peak_bytes ? regret : mmap_peak_bytes;
 }
 
 /* Unmaps what is over the bounds, `most` extents and `bytes` bytes at most, and returns whether there was any. Without

@@ -13,6 +13,7 @@ typedef struct {
 } box_t;
 
 static hak_magazine_t *box_of(box_t *box, uint32_t capacity) {
+  hak_theap_get()->open = UINT64_MAX; /* a closed one would begin with a capacity of its class */
   box->magazine = (hak_magazine_t){.slots = box->slots, .capacity = capacity};
   return &box->magazine;
 }

@@ -396,7 +396,7 @@ static void eviction(size_t unused) {
   CHECK(hak_mmap_collect_mt(true) && cached_now() == 0 && !hak_mmap_collect_mt(true), "all of it");
 }
 
-/* What raises the bound sinks by a quarter in each quarter of the delay, and it never rises above what was lately live. */
+/* What raises the bound sinks by a quarter in each half of the delay, and it never rises above what was lately live. */
 static void regret(size_t unused) {
   (void)unused;
   hak_options_init();
@@ -409,7 +409,7 @@ static void regret(size_t unused) {
   }
   static const size_t left[] = {48, 36, 27};
   for (size_t i = 0; i < COUNT_OF(left); i++) {
-    let_pass(100002);
+    let_pass(200002);
     CHECK(hak_mmap_collect_mt(false) && cached_now() == left[i] * MIB, "%llu cached", (unsigned long long)cached_now());
     CHECK(!hak_mmap_collect_mt(false), "as long as no time passes");
   }
