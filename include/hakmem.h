@@ -265,7 +265,7 @@ typedef struct hak_stats {
   uint64_t active_bytes;                 /* slices of segments that slabs and spans use */
   uint64_t dirty_bytes;                  /* free slices that may still be resident */
   uint64_t mmap_bytes;                   /* live blocks of the mmap tier */
-  uint64_t mmap_cached_bytes;            /* mappings of the mmap tier kept for reuse */
+  uint64_t mmap_cached_bytes;            /* mappings kept for reuse, as far as resident */
   uint64_t purged_bytes;                 /* total returned to the system by madvise or munmap */
   uint64_t heaps;                        /* thread heaps ever created */
   uint64_t heaps_parked;                 /* of these, without a thread at the moment */

@@ -88,6 +88,13 @@
 #define HAK_PURGE_OLD_SLICES 64u
 #define HAK_PURGE_SEGMENTS 1024u
 
+/* Fresh slices are traded for resident ones (core/purge.h) when so many are together. */
+#define HAK_TRADE_SLICES 8
+
+/* What was given back for a bound's sake and is faulted in again soon raises the bound by so many times as much: it costs so
+ * much more than to keep it that a few such events must be enough. */
+#define HAK_REGRET_FACTOR 4
+
 /* While more than so many free slices are dirty, threads are lean: their bins stay closed for so many allocations in a
  * quarter of the purge delay, so that a little activity is enough to bring them by (heap/theap.c). */
 #define HAK_LEAN_SLICES 16

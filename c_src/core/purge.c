@@ -70,21 +70,25 @@ static bool purge_is_old(const hak_segment_t *segment, uint64_t now_ms) {
   return (int64_t)(now_ms - hak_load_relaxed(&segment->xfreed_ms)) >= hak_options.purge_delay_ms;
 }
 
+/* How much more was lately wanted back than there was. */
+static int64_t purge_wanted_slices(void) {
+  int64_t regret = hak_load_relaxed(&purge_xregret), peak = hak_load_relaxed(&purge_xpeak);
+  return regret < peak ? regret : peak;
+}
+
 static int64_t purge_bound_slices(void) {
   int64_t fixed = hak_options.dirty_kib * (int64_t)HAK_KIB / (int64_t)HAK_SLICE_BYTES;
   int64_t share = hak_load_relaxed(hak_segment_active_slices()) * hak_options.dirty_percent / 100;
-  int64_t regret = hak_load_relaxed(&purge_xregret), peak = hak_load_relaxed(&purge_xpeak);
-  return (fixed > share ? fixed : share) + (regret < peak ? regret : peak);
+  return (fixed > share ? fixed : share) + purge_wanted_slices();
 }
 
-void hak_purge_regret_mt(unsigned slices) { (void)hak_add_relaxed(&purge_xregret, (int64_t)slices); }
+void hak_purge_regret_mt(unsigned slices) {
+  (void)hak_add_relaxed(&purge_xregret, (int64_t)slices * HAK_REGRET_FACTOR);
+}
 
-void hak_purge_bound_mt(unsigned given) {
-  int64_t active = hak_load_relaxed(hak_segment_active_slices());
-  if (active > hak_load_relaxed(&purge_xpeak)) hak_store_relaxed(&purge_xpeak, active);
-  if (HAK_LIKELY(hak_load_relaxed(hak_segment_dirty_slices()) <= purge_bound_slices())) return;
+/* Purges what is found next within the budget, only for a bound's sake. */
+static void purge_some(purge_budget_t budget) {
   uint32_t count = hak_segment_count_mt(), most = count < HAK_PURGE_SEGMENTS ? count : HAK_PURGE_SEGMENTS;
-  purge_budget_t budget = {HAK_PURGE_CALLS, given + HAK_PURGE_SLICES};
   uint32_t hand = hak_load_relaxed(&purge_xhand);
   for (uint32_t seen = 0; seen < most && !purge_is_spent(&budget); seen++, hand++) {
     if (hand >= count) hand = 0;
@@ -92,6 +96,34 @@ void hak_purge_bound_mt(unsigned given) {
   }
   /* The last one may have more. */
   hak_store_relaxed(&purge_xhand, purge_is_spent(&budget) && hand != 0 ? hand - 1 : hand);
+}
+
+static void purge_note_peak(void) {
+  int64_t active = hak_load_relaxed(hak_segment_active_slices());
+  if (active > hak_load_relaxed(&purge_xpeak)) hak_store_relaxed(&purge_xpeak, active);
+}
+
+void hak_purge_bound_mt(unsigned given) {
+  purge_note_peak();
+  if (HAK_LIKELY(hak_load_relaxed(hak_segment_dirty_slices()) <= purge_bound_slices())) return;
+  purge_some((purge_budget_t){HAK_PURGE_CALLS, given + HAK_PURGE_SLICES});
+}
+
+size_t hak_purge_trade_mt(size_t bytes) {
+  purge_note_peak();
+  int64_t before = hak_load_relaxed(hak_segment_dirty_slices()), free = before - purge_wanted_slices();
+  if (free <= 0) return 0;
+  size_t slices = (bytes + HAK_SLICE_BYTES - 1) / HAK_SLICE_BYTES;
+  if (slices > (size_t)free) slices = (size_t)free;
+  purge_some((purge_budget_t){HAK_PURGE_CALLS, (unsigned)slices});
+  int64_t purged = before - hak_load_relaxed(hak_segment_dirty_slices()); /* others may have had a part in it */
+  return purged > 0 ? (size_t)purged * HAK_SLICE_BYTES : 0;
+}
+
+size_t hak_purge_fresh_mt(void) {
+  int64_t fresh = hak_load_relaxed(hak_segment_fresh_slices());
+  if (HAK_LIKELY(fresh < HAK_TRADE_SLICES) || !hak_cas_relaxed(hak_segment_fresh_slices(), &fresh, 0)) return 0;
+  return (size_t)fresh * HAK_SLICE_BYTES;
 }
 
 bool hak_purge_waits_mt(void) { return hak_load_relaxed(hak_segment_dirty_slices()) > HAK_LEAN_SLICES; }

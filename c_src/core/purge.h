@@ -15,6 +15,14 @@ HAK_HIDDEN void hak_purge_regret_mt(unsigned slices);
  * given + HAK_PURGE_SLICES slices, and a look at HAK_PURGE_SEGMENTS segments. Keeps errno. _mt */
 HAK_HIDDEN void hak_purge_bound_mt(unsigned given);
 
+/* A trade: `bytes` were or will be faulted in that nothing free could be used for, so as much of what is free and resident goes
+ * back to the system and the process stays as large as it is; except for as much as was lately wanted back. At most
+ * HAK_PURGE_CALLS madvise calls. Returns the bytes given back. Keeps errno. _mt */
+HAK_HIDDEN size_t hak_purge_trade_mt(size_t bytes);
+
+/* Bytes of slices taken that were not resident, and not traded yet; 0 while they are few. The caller is to trade them. _mt */
+HAK_HIDDEN size_t hak_purge_fresh_mt(void);
+
 /* Gives back what has been free for the delay; looks at the clock, and only four times per delay at the segments. At most
  * HAK_PURGE_CALLS madvise calls for HAK_PURGE_OLD_SLICES slices, and a look at HAK_PURGE_SEGMENTS segments; what is left
  * is for the next call. Called now and then from slow paths. Keeps errno. _mt */

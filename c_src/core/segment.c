@@ -10,6 +10,9 @@
 /* How many segments one mapping brings, doubling with use: 4 MiB to 64 MiB. */
 #define SEGMENT_GROWTH_LEVELS 5u
 
+/* How many segments are looked at for resident slices before others are taken. */
+#define SEGMENT_DIRTY_LOOKS 16u
+
 /* All slices but the one with the metadata. */
 #define SEGMENT_ALL_FREE (~(uint64_t)1)
 
@@ -23,13 +26,14 @@ static _Atomic uint32_t segment_xcount;
 /* Written whenever slices change hands, so on a line of their own: the count above is read by every refill. */
 static struct {
   HAK_LINE_ALIGNED _Atomic int64_t xactive;
-  _Atomic int64_t xdirty;
+  _Atomic int64_t xdirty, xfresh;
 } segment_slices;
 static HAK_LINE_ALIGNED _Atomic size_t segment_xunmapped_bytes;
 static _Atomic uint64_t segment_xfailures;
 
 _Atomic(int64_t) *hak_segment_active_slices(void) { return &segment_slices.xactive; }
 _Atomic(int64_t) *hak_segment_dirty_slices(void) { return &segment_slices.xdirty; }
+_Atomic(int64_t) *hak_segment_fresh_slices(void) { return &segment_slices.xfresh; }
 
 /* acquire pairs with the release in segment_grow: a segment below the count is initialised. */
 uint32_t hak_segment_count_mt(void) { return hak_load_acquire(&segment_xcount); }
@@ -75,7 +79,8 @@ static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *ze
     if (HAK_UNLIKELY((hak_load_relaxed(&segment->xpurged) & run) != 0)) {
       hak_purge_regret_mt(hak_count_bits(hak_and_relaxed(&segment->xpurged, ~run) & run));
     }
-    (void)hak_sub_relaxed(&segment_slices.xdirty, (int64_t)dirty_slices);
+    if (dirty_slices != 0) (void)hak_sub_relaxed(&segment_slices.xdirty, (int64_t)dirty_slices);
+    if (dirty_slices != slices) (void)hak_add_relaxed(&segment_slices.xfresh, (int64_t)(slices - dirty_slices));
     (void)hak_add_relaxed(&segment_slices.xactive, (int64_t)slices);
     return segment->base + (size_t)first * HAK_SLICE_BYTES;
   }
@@ -126,14 +131,31 @@ static bool segment_grow_locked(void) {
   }
 }
 
+/* Looks at a few segments that may have such a run for one that is resident: what others would fault in meanwhile takes as
+ * long as many a look. */
+static void *segment_search_dirty(unsigned slices, unsigned kind, uint32_t end, bool *zeroed) {
+  if (hak_load_relaxed(&segment_slices.xdirty) < (int64_t)slices) return NULL;
+  unsigned looks = SEGMENT_DIRTY_LOOKS;
+  for (uint32_t i = 0; looks != 0 && (i = hak_hint_next(kind, i, end)) < end; i++, looks--) {
+    hak_segment_t *segment = hak_segment_at_mt(i);
+    uint64_t resident = hak_load_relaxed(&segment->xfree) & hak_load_relaxed(&segment->xdirty);
+    if (hak_run_starts(resident, slices) == 0) continue;
+    void *base = segment_take_from(segment, slices, zeroed);
+    if (base != NULL) return base;
+  }
+  return NULL;
+}
+
 /* Searches all segments that may have such a run. */
 static void *segment_search(unsigned slices, bool *zeroed) {
   unsigned run = hak_hint_run_within(slices), kind = hak_hint_of_run(run);
   bool exact = hak_hint_run_slices(run) == slices; /* always, but in tests */
   uint32_t end = hak_segment_count_mt();
+  void *base = segment_search_dirty(slices, kind, end, zeroed);
+  if (base != NULL) return base;
   for (uint32_t i = 0; (i = hak_hint_next(kind, i, end)) < end; i++) {
     hak_segment_t *segment = hak_segment_at_mt(i);
-    void *base = segment_take_from(segment, slices, zeroed);
+    base = segment_take_from(segment, slices, zeroed);
     if (base != NULL) return base;
     if (!exact) continue; /* it may still have the shorter run that the hint speaks of */
     hak_hint_clear(kind, i);

@@ -8,7 +8,7 @@
 #include "core/types.h"
 #include "os/os.h"
 
-/* Takes a run of `slices` slices (1 to 63), lowest address first, used memory before fresh. Sets *zeroed to whether it
+/* Takes a run of `slices` slices (1 to 63), used memory before fresh where it is found soon, lowest address first. Sets *zeroed to whether it
  * is known to be zero. The caller owns the run's tags and cells. NULL when the system has no more memory. _mt */
 HAK_HIDDEN void *hak_segment_take_mt(unsigned slices, bool *zeroed);
 
@@ -35,6 +35,9 @@ HAK_HIDDEN size_t hak_segment_bytes_mt(void);
 /* Bytes of slices in use and of free slices that may be resident; each exact at some moment of the call. */
 HAK_HIDDEN _Atomic(int64_t) *hak_segment_active_slices(void);
 HAK_HIDDEN _Atomic(int64_t) *hak_segment_dirty_slices(void);
+
+/* Slices that were taken and were not resident: a count that hak_purge_fresh_mt takes away. */
+HAK_HIDDEN _Atomic(int64_t) *hak_segment_fresh_slices(void);
 
 /* The lock under which segments are made; for fork. */
 HAK_HIDDEN extern hak_lock_t hak_segment_lock;

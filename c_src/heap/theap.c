@@ -146,8 +146,17 @@ void hak_theap_tick(hak_theap_t *heap) {
   if (HAK_UNLIKELY(++heap->slow_calls % HEAP_TICK_CALLS == 0)) hak_theap_tick_now(heap);
 }
 
+/* What segments took of the system is paid with what is free in them, or else in the mmap tier. */
+static void heap_trade(void) {
+  size_t fresh = hak_purge_fresh_mt();
+  if (HAK_LIKELY(fresh == 0)) return;
+  size_t back = hak_purge_trade_mt(fresh);
+  if (back < fresh) hak_mmap_trade_mt(fresh - back);
+}
+
 void hak_theap_tick_alloc(hak_theap_t *heap) {
   if (HAK_LIKELY(++heap->slow_calls % HEAP_LOOK_CALLS != 0)) return;
+  heap_trade();
   if (heap->slow_calls % HEAP_TICK_CALLS == 0) {
     hak_theap_tick_now(heap);
   } else if (hak_purge_waits_mt() || hak_mmap_waits_mt()) {

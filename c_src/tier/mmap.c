@@ -12,14 +12,11 @@
 
 #define MMAP_TABLE_MIN ((size_t)256)
 
-/* What one free unmaps at most beyond as much as it brought, and one look at the age: so many extents, so many bytes.
- * Unmapping 1 MiB of resident pages takes 50 to 100 us. */
+/* What one free gives back at most beyond as much as it brought, and one look at the age: so many extents, so many bytes.
+ * Giving back 1 MiB of resident pages takes 50 to 100 us. */
 #define MMAP_EVICT_MAX 4u
 #define MMAP_EVICT_BYTES (4 * HAK_MIB)
 #define MMAP_EVICT_ALL 256u /* as many as the cache has: those that are refused come back */
-
-/* How fast a bound that was too low rises. */
-#define MMAP_REGRET_FACTOR 4u
 
 hak_lock_t hak_mmap_lock;
 
@@ -38,8 +35,8 @@ static size_t mmap_live_bytes;
 
 /* What was lately so; all three sink, see mmap_sink_locked. */
 static size_t mmap_peak_bytes;    /* the most that was live */
-static size_t mmap_evicted_bytes; /* unmapped only because of the bound, and not mapped again */
-static size_t mmap_regret_bytes;  /* and mapped again: for those the bound was too low */
+static size_t mmap_evicted_bytes; /* purged only because of the bound, and not wanted again */
+static size_t mmap_regret_bytes;  /* and wanted again: for those the bound was too low */
 static uint64_t mmap_sunk_ms;     /* when they last did */
 static uint64_t mmap_served, mmap_returned;
 
@@ -118,11 +115,24 @@ static bool mmap_unmap(hak_extent_t extent) {
   if (extent.bytes == 0) return true;
   (void)hak_add_relaxed(hak_purge_bytes(), extent.bytes);
   if (hak_os_unmap(extent.base, extent.bytes)) return true;
-  (void)hak_os_purge(extent.base, extent.bytes);
+  if (hak_os_purge(extent.base, extent.bytes)) extent.dirty = 0;
+  extent.freed_ms = hak_os_now_ms();
   hak_lock(&hak_mmap_lock);
-  (void)hak_mmap_cache_put_locked(extent.base, extent.bytes, hak_os_now_ms());
+  (void)hak_mmap_cache_put_locked(extent);
   hak_unlock(&hak_mmap_lock);
   return false;
+}
+
+/* The pages of the first part of an extent, which comes back to the cache; or, if they are locked, all of it. */
+static bool mmap_purge(hak_extent_t extent) {
+  if (!hak_os_purge(extent.base, extent.dirty)) return mmap_unmap(extent);
+  (void)hak_add_relaxed(hak_purge_bytes(), extent.dirty);
+  extent.dirty = 0;
+  hak_lock(&hak_mmap_lock);
+  extent = hak_mmap_cache_put_locked(extent);
+  hak_unlock(&hak_mmap_lock);
+  hak_purge_dirtied_mt(); /* for a moment the cache may have looked empty */
+  return mmap_unmap(extent);
 }
 
 /* In each half of the delay the peak comes closer to what is live by a quarter of the difference, and a quarter of the others
@@ -152,17 +162,17 @@ static size_t mmap_bound_locked(uint64_t now_ms) {
   return bound + mmap_regret_bytes;
 }
 
-/* To be called when the cache had nothing for a block and it was mapped. To fault pages in again costs so much more than to
+/* To be called when a block was mapped or has so many bytes without pages. To fault pages in again costs so much more than to
  * keep them that few such blocks raise the bound to the most there is a use for: as much as was lately live. (Free extents
  * of many sizes are rarely all used, so that twice what is live is what a program of 5 to 25 MiB blocks needs.) */
 static void mmap_regret_locked(size_t bytes) {
   if (bytes > mmap_evicted_bytes) bytes = mmap_evicted_bytes;
   mmap_evicted_bytes -= bytes;
-  size_t regret = mmap_regret_bytes + MMAP_REGRET_FACTOR * bytes;
+  size_t regret = mmap_regret_bytes + HAK_REGRET_FACTOR * bytes;
   mmap_regret_bytes = regret < mmap_peak_bytes ? regret : mmap_peak_bytes;
 }
 
-/* Unmaps what is over the bounds, `most` extents and `bytes` bytes at most, and returns whether there was any. Without
+/* Unmaps what is old and purges what is over the bound, `most` extents and `bytes` bytes at most, and returns whether there was any. Without
  * the lock. */
 static bool mmap_trim(bool everything, unsigned most, size_t bytes) {
   uint64_t now = hak_os_now_ms(), delay = (uint64_t)hak_options.purge_delay_ms;
@@ -171,15 +181,31 @@ static bool mmap_trim(bool everything, unsigned most, size_t bytes) {
   for (unsigned n = 0; n < most && bytes != 0; n++) {
     hak_lock(&hak_mmap_lock);
     if (everything) mmap_regret_bytes = mmap_evicted_bytes = 0; /* mapping it again is then no regret */
-    size_t bound = everything ? 0 : mmap_bound_locked(now);
-    hak_extent_t extent = hak_mmap_cache_evict_locked(bound, old, bytes);
-    if (!everything && extent.freed_ms > old) mmap_evicted_bytes += extent.bytes;
+    hak_extent_t extent = hak_mmap_cache_evict_locked(everything ? UINT64_MAX : old, bytes);
+    bool unmap = extent.bytes != 0;
+    if (!unmap) {
+      extent = hak_mmap_cache_purge_locked(mmap_bound_locked(now), bytes);
+      mmap_evicted_bytes += extent.dirty;
+    }
     hak_unlock(&hak_mmap_lock);
     if (extent.bytes == 0) return n != 0;
-    if (!mmap_unmap(extent) && (++refused == MMAP_EVICT_MAX || !everything)) return n >= refused; /* later once more */
-    bytes -= extent.bytes;
+    bool done = unmap ? mmap_unmap(extent) : mmap_purge(extent);
+    if (!done && (++refused == MMAP_EVICT_MAX || !everything)) return n >= refused; /* later once more */
+    bytes -= unmap ? extent.bytes : extent.dirty;
   }
   return true;
+}
+
+void hak_mmap_trade_mt(size_t bytes) {
+  if (!hak_mmap_waits_mt()) return;
+  for (unsigned n = 0; n < MMAP_EVICT_MAX && bytes != 0; n++) {
+    hak_lock(&hak_mmap_lock);
+    hak_extent_t extent = hak_mmap_cache_purge_locked(mmap_regret_bytes, bytes);
+    mmap_evicted_bytes += extent.dirty;
+    hak_unlock(&hak_mmap_lock);
+    if (extent.bytes == 0 || !mmap_purge(extent)) return;
+    bytes -= extent.dirty;
+  }
 }
 
 static void *mmap_out_of_memory(size_t bytes) {
@@ -192,25 +218,9 @@ void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed) {
   return hak_mmap_alloc_on_mt(NULL, bytes, alignment, zeroed);
 }
 
-void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment, bool *zeroed) {
-  size_t page = hak_os_page_bytes();
-  if (bytes > PTRDIFF_MAX - page) return mmap_out_of_memory(bytes);
-  bytes = bytes == 0 ? page : hak_align_up(bytes, page);
-  hak_lock(&hak_mmap_lock);
-  char *base = NULL;
-  bool room = mmap_reserve_locked();
-  if (room) base = hak_mmap_cache_take_locked(bytes, alignment < page ? page : alignment);
-  if (base != NULL) {
-    mmap_insert_locked(base, bytes, list);
-    mmap_served++;
-  }
-  hak_unlock(&hak_mmap_lock);
-  *zeroed = base == NULL;
-  if (base != NULL)
-    hak_purge_dirtied_mt(); /* for a moment the cache may have looked empty, while the rest was put back */
-  if (base != NULL || !room) return base != NULL ? base : mmap_out_of_memory(bytes);
-
-  base = hak_os_map_aligned(bytes, alignment);
+/* A block that the cache has not. NULL with errno ENOMEM. */
+static char *mmap_map(hak_mmap_list_t *list, size_t bytes, size_t alignment) {
+  char *base = hak_os_map_aligned(bytes, alignment);
   if (base == NULL) { /* what the cache or free segments hold may be what is missing */
     mmap_trim(true, MMAP_EVICT_ALL, SIZE_MAX);
     base = hak_os_map_aligned(bytes, alignment);
@@ -218,7 +228,7 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
   }
   if (base == NULL) return mmap_out_of_memory(bytes);
   hak_lock(&hak_mmap_lock);
-  room = mmap_reserve_locked(); /* again: others may have come between */
+  bool room = mmap_reserve_locked(); /* again: others may have come between */
   if (room) {
     mmap_insert_locked(base, bytes, list);
     mmap_regret_locked(bytes);
@@ -230,13 +240,40 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
   return mmap_out_of_memory(bytes);
 }
 
+void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment, bool *zeroed) {
+  size_t page = hak_os_page_bytes();
+  if (bytes > PTRDIFF_MAX - page) return mmap_out_of_memory(bytes);
+  bytes = bytes == 0 ? page : hak_align_up(bytes, page);
+  hak_lock(&hak_mmap_lock);
+  char *base = NULL;
+  size_t clean = bytes;
+  bool room = mmap_reserve_locked();
+  if (room) base = hak_mmap_cache_take_locked(bytes, alignment < page ? page : alignment, &clean);
+  if (base != NULL) {
+    mmap_insert_locked(base, bytes, list);
+    mmap_regret_locked(clean);
+    mmap_served++;
+  }
+  hak_unlock(&hak_mmap_lock);
+  if (!room) return mmap_out_of_memory(bytes);
+  if (base != NULL) {
+    hak_purge_dirtied_mt(); /* for a moment the cache may have looked empty, while the rest was put back */
+  } else {
+    base = mmap_map(list, bytes, alignment);
+    if (base == NULL) return NULL;
+  }
+  *zeroed = clean == bytes;
+  if (clean != 0) (void)hak_purge_trade_mt(clean);
+  return base;
+}
+
 /* Takes a live block out of the table and puts it into the cache; what that has no room for is returned. */
 static hak_extent_t mmap_free_locked(mmap_block_t *block, uint64_t now_ms) {
   char *base = block->base;
   size_t bytes = block->bytes;
   mmap_remove_locked(block);
   mmap_returned++;
-  return hak_mmap_cache_put_locked(base, bytes, now_ms);
+  return hak_mmap_cache_put_locked((hak_extent_t){base, bytes, bytes, now_ms});
 }
 
 bool hak_mmap_free_mt(void *p) {
@@ -304,7 +341,8 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
     block->bytes = bytes;
     mmap_live_bytes -= old_bytes - bytes;
     if (bytes != old_bytes) {
-      too_many = hak_mmap_cache_put_locked((char *)p + bytes, old_bytes - bytes, hak_os_now_ms());
+      size_t rest = old_bytes - bytes;
+      too_many = hak_mmap_cache_put_locked((hak_extent_t){(char *)p + bytes, rest, rest, hak_os_now_ms()});
     }
   } else {
     mmap_remove_locked(block); /* nobody may find it while it moves; its place in the table stays ours: see below */
@@ -321,6 +359,7 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   hak_check(mmap_reserve_locked() || mmap_blocks < mmap_capacity - 1);
   mmap_insert_locked(moved == NULL ? p : moved, moved == NULL ? old_bytes : bytes, list);
   hak_unlock(&hak_mmap_lock);
+  if (moved != NULL) (void)hak_purge_trade_mt(bytes - old_bytes);
   return moved;
 }
 
@@ -354,7 +393,7 @@ void hak_mmap_old_mt(void) {
 void hak_mmap_stats_mt(uint64_t *live_bytes, uint64_t *cached_bytes, uint64_t *served, uint64_t *returned) {
   hak_lock(&hak_mmap_lock);
   *live_bytes = mmap_live_bytes;
-  *cached_bytes = hak_mmap_cache_bytes_locked();
+  *cached_bytes = hak_mmap_cache_dirty_locked();
   *served = mmap_served;
   *returned = mmap_returned;
   hak_unlock(&hak_mmap_lock);

@@ -41,8 +41,11 @@ HAK_SLOW const char *hak_mmap_explain_mt(const void *p);
 /* Unmaps the cached mappings: all, or those older than the purge delay. Returns whether there were any. Keeps errno. */
 HAK_HIDDEN bool hak_mmap_collect_mt(bool force);
 
-/* Unmaps some of what is older than the purge delay, or above the bound: 4 mappings and 4 MiB at most. Looks once in a quarter of the delay. Called now
- * and then from slow paths. Keeps errno. _mt */
+/* As hak_purge_trade_mt, for what segments took: purges so many bytes of cached mappings at most, in 4 calls at most. */
+HAK_HIDDEN void hak_mmap_trade_mt(size_t bytes);
+
+/* Unmaps some of what is older than the purge delay, or purges what is above the bound: 4 mappings and 4 MiB at most. Looks
+ * once in a quarter of the delay. Called now and then from slow paths. Keeps errno. _mt */
 HAK_HIDDEN void hak_mmap_old_mt(void);
 
 /* Whether there are any cached mappings. _mt */

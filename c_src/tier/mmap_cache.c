@@ -9,15 +9,15 @@
 
 #define CACHE_EXTENTS 256u
 
-/* Invariant: ascending and disjoint, no two touch; cache_bytes is their sum. */
+/* Invariant: ascending and disjoint, no two touch; cache_dirty is the sum of what may be resident of them. */
 static hak_extent_t cache[CACHE_EXTENTS];
 static unsigned cache_count;
-static size_t cache_bytes;
+static size_t cache_dirty;
 static _Atomic uint32_t cache_xcount; /* cache_count, for who has not the lock */
 
 _Atomic(uint32_t) *hak_mmap_cache_extents(void) { return &cache_xcount; }
 
-size_t hak_mmap_cache_bytes_locked(void) { return cache_bytes; }
+size_t hak_mmap_cache_dirty_locked(void) { return cache_dirty; }
 
 /* The index of the first extent that begins above p. */
 static unsigned cache_above(const char *p) {
@@ -37,18 +37,30 @@ static void cache_insert(unsigned at, hak_extent_t extent) {
   memmove(&cache[at + 1], &cache[at], (cache_count - at) * sizeof(cache[0]));
   cache[at] = extent;
   hak_store_seq(&cache_xcount, ++cache_count); /* before hak_purge_dirtied_mt */
-  cache_bytes += extent.bytes;
+  cache_dirty += extent.dirty;
 }
 
 static hak_extent_t cache_remove(unsigned at) {
   hak_extent_t extent = cache[at];
   hak_store_relaxed(&cache_xcount, --cache_count);
-  cache_bytes -= extent.bytes;
+  cache_dirty -= extent.dirty;
   memmove(&cache[at], &cache[at + 1], (cache_count - at) * sizeof(cache[0]));
   return extent;
 }
 
-void *hak_mmap_cache_take_locked(size_t bytes, size_t alignment) {
+/* The part of an extent from `offset` on. */
+static hak_extent_t cache_part(hak_extent_t extent, size_t offset, size_t bytes) {
+  size_t dirty = extent.dirty > offset ? extent.dirty - offset : 0;
+  return (hak_extent_t){extent.base + offset, bytes, dirty < bytes ? dirty : bytes, extent.freed_ms};
+}
+
+/* Two that touch. Clean pages in between count as resident. */
+static hak_extent_t cache_join(hak_extent_t low, hak_extent_t high) {
+  return (hak_extent_t){low.base, low.bytes + high.bytes, high.dirty != 0 ? low.bytes + high.dirty : low.dirty,
+                        low.freed_ms > high.freed_ms ? low.freed_ms : high.freed_ms};
+}
+
+void *hak_mmap_cache_take_locked(size_t bytes, size_t alignment, size_t *clean) {
   unsigned best = CACHE_EXTENTS;
   for (unsigned i = 0; i < cache_count; i++) {
     size_t skip = (size_t)(0 - (uintptr_t)cache[i].base) & (alignment - 1);
@@ -58,47 +70,61 @@ void *hak_mmap_cache_take_locked(size_t bytes, size_t alignment) {
   if (best == CACHE_EXTENTS) return NULL;
   hak_extent_t extent = cache_remove(best);
   size_t skip = (size_t)(0 - (uintptr_t)extent.base) & (alignment - 1);
-  char *block = extent.base + skip;
   size_t rest = extent.bytes - skip - bytes;
   if (skip != 0 && rest != 0 && cache_count + 2 > CACHE_EXTENTS) { /* no place for two parts: leave it whole */
     cache_insert(best, extent);
     return NULL;
   }
-  if (rest != 0) cache_insert(best, (hak_extent_t){block + bytes, rest, extent.freed_ms});
-  if (skip != 0) cache_insert(best, (hak_extent_t){extent.base, skip, extent.freed_ms});
-  return block;
+  if (rest != 0) cache_insert(best, cache_part(extent, skip + bytes, rest));
+  if (skip != 0) cache_insert(best, cache_part(extent, 0, skip));
+  hak_extent_t block = cache_part(extent, skip, bytes);
+  *clean = bytes - block.dirty;
+  return block.base;
 }
 
-hak_extent_t hak_mmap_cache_put_locked(void *base, size_t bytes, uint64_t now_ms) {
-  hak_extent_t extent = {base, bytes, now_ms};
-  unsigned at = cache_above(base);
-  if (at != cache_count && extent.base + extent.bytes == cache[at].base) extent.bytes += cache_remove(at).bytes;
+hak_extent_t hak_mmap_cache_put_locked(hak_extent_t extent) {
+  unsigned at = cache_above(extent.base);
+  if (at != cache_count && extent.base + extent.bytes == cache[at].base) extent = cache_join(extent, cache_remove(at));
   if (at != 0 && cache[at - 1].base + cache[at - 1].bytes == extent.base) {
-    hak_extent_t before = cache_remove(--at);
-    extent.base = before.base;
-    extent.bytes += before.bytes;
+    extent = cache_join(cache_remove(at - 1), extent);
+    at--;
   }
   if (cache_count == CACHE_EXTENTS) return extent;
   cache_insert(at, extent);
   return (hak_extent_t){0};
 }
 
-hak_extent_t hak_mmap_cache_evict_locked(size_t bytes_max, uint64_t freed_before_ms, size_t most) {
-  unsigned oldest = 0;
-  for (unsigned i = 1; i < cache_count; i++) {
-    if (cache[i].freed_ms < cache[oldest].freed_ms) oldest = i;
+/* The oldest extent, of those that may be resident; CACHE_EXTENTS when there is none. */
+static unsigned cache_oldest(bool dirty) {
+  unsigned oldest = CACHE_EXTENTS;
+  for (unsigned i = 0; i < cache_count; i++) {
+    if (dirty && cache[i].dirty == 0) continue;
+    if (oldest == CACHE_EXTENTS || cache[i].freed_ms < cache[oldest].freed_ms) oldest = i;
   }
-  if (cache_count == 0) return (hak_extent_t){0};
-  hak_extent_t *extent = &cache[oldest];
-  if (extent->freed_ms > freed_before_ms) { /* not old: only what is too much */
-    if (cache_bytes <= bytes_max) return (hak_extent_t){0};
-    size_t excess = hak_align_up(cache_bytes - bytes_max, hak_os_page_bytes());
-    if (most > excess) most = excess;
-  }
-  if (extent->bytes <= most) return cache_remove(oldest);
-  extent->bytes -= most;
-  cache_bytes -= most;
-  return (hak_extent_t){extent->base + extent->bytes, most, extent->freed_ms};
+  return oldest;
+}
+
+/* Takes the end of an extent from `offset` on, or all of it. */
+static hak_extent_t cache_cut(unsigned at, size_t offset) {
+  hak_extent_t whole = cache_remove(at);
+  if (offset != 0) cache_insert(at, cache_part(whole, 0, offset));
+  return cache_part(whole, offset, whole.bytes - offset);
+}
+
+hak_extent_t hak_mmap_cache_evict_locked(uint64_t freed_before_ms, size_t most) {
+  unsigned oldest = cache_oldest(false);
+  if (oldest == CACHE_EXTENTS || cache[oldest].freed_ms > freed_before_ms) return (hak_extent_t){0};
+  size_t bytes = cache[oldest].bytes;
+  return cache_cut(oldest, bytes > most ? bytes - most : 0);
+}
+
+hak_extent_t hak_mmap_cache_purge_locked(size_t dirty_max, size_t most) {
+  if (cache_dirty <= dirty_max) return (hak_extent_t){0};
+  size_t excess = hak_align_up(cache_dirty - dirty_max, hak_os_page_bytes());
+  if (most > excess) most = excess;
+  unsigned oldest = cache_oldest(true);
+  size_t dirty = cache[oldest].dirty;
+  return cache_cut(oldest, dirty > most ? dirty - most : 0);
 }
 
 bool hak_mmap_cache_has_locked(const void *p) {

@@ -1,5 +1,6 @@
-/* The mmap tier's cache of free mappings: extents in address order, neighbours joined, best fit with splitting. Bounded
- * in number, bytes and age. All functions want hak_mmap_lock held; none calls the system. */
+/* The mmap tier's cache of free mappings: extents in address order, neighbours joined, best fit with splitting. What is
+ * resident of it is bounded: the pages beyond go back to the system, the address space stays, so that an extent is as useful as
+ * before. The extents are bounded in number and age. All functions want hak_mmap_lock held; none calls the system. */
 #ifndef HAK_TIER_MMAP_CACHE_H
 #define HAK_TIER_MMAP_CACHE_H
 
@@ -10,24 +11,31 @@
 typedef struct hak_extent {
   char *base;
   size_t bytes;
+  size_t dirty;      /* so many from the base on may be resident; those behind are known to be zero */
   uint64_t freed_ms; /* of its youngest part */
 } hak_extent_t;
 
-/* Takes `bytes` aligned to `alignment` out of the smallest extent that has them; NULL when none has. */
-HAK_HIDDEN void *hak_mmap_cache_take_locked(size_t bytes, size_t alignment);
+/* Takes `bytes` aligned to `alignment` out of the smallest extent that has them; NULL when none has. Sets *clean to how many
+ * of the last of them are known to be zero. */
+HAK_HIDDEN void *hak_mmap_cache_take_locked(size_t bytes, size_t alignment, size_t *clean);
 
-/* Adds a mapping. When the cache has no place for it, returns an extent that must be unmapped instead (bytes != 0). */
-HAK_HIDDEN hak_extent_t hak_mmap_cache_put_locked(void *base, size_t bytes, uint64_t now_ms);
+/* Adds an extent. When the cache has no place for it, returns one that must be unmapped instead (bytes != 0). */
+HAK_HIDDEN hak_extent_t hak_mmap_cache_put_locked(hak_extent_t extent);
 
-/* Takes out the oldest extent if it was freed at `freed_before_ms` or earlier, or else so much of it as the cache holds
- * more than `bytes_max`; bytes == 0 when neither. Never more than `most` (whole pages); a part is from the end. The caller
- * unmaps it. */
-HAK_HIDDEN hak_extent_t hak_mmap_cache_evict_locked(size_t bytes_max, uint64_t freed_before_ms, size_t most);
+/* Takes out the oldest extent if it was freed at `freed_before_ms` or earlier; bytes == 0 when it was not. Never more than
+ * `most` (whole pages); a part is from the end. The caller unmaps it. */
+HAK_HIDDEN hak_extent_t hak_mmap_cache_evict_locked(uint64_t freed_before_ms, size_t most);
+
+/* If more than `dirty_max` bytes may be resident, takes out the end of the oldest extent that has any: no more than `most` and
+ * no more than what is too much, in whole pages; and what is clean behind them. bytes == 0 when there is nothing. The caller
+ * purges the first `dirty` bytes and puts it back. */
+HAK_HIDDEN hak_extent_t hak_mmap_cache_purge_locked(size_t dirty_max, size_t most);
 
 /* Whether an address is in a cached extent. */
 HAK_HIDDEN bool hak_mmap_cache_has_locked(const void *p);
 
-HAK_HIDDEN size_t hak_mmap_cache_bytes_locked(void);
+/* How much of it may be resident. */
+HAK_HIDDEN size_t hak_mmap_cache_dirty_locked(void);
 
 /* The number of extents; readable without the lock. */
 HAK_HIDDEN _Atomic(uint32_t) *hak_mmap_cache_extents(void);

@@ -70,7 +70,7 @@ figures! {
         dirty_bytes,
         /// Live blocks of the mmap tier.
         mmap_bytes,
-        /// Mappings of the mmap tier kept for reuse.
+        /// Mappings of the mmap tier kept for reuse, as far as they may be resident.
         mmap_cached_bytes,
         /// Total returned to the system so far.
         purged_bytes,

@@ -93,7 +93,7 @@ pub struct hak_stats_t {
     pub dirty_bytes: u64,
     /// Live blocks of the mmap tier.
     pub mmap_bytes: u64,
-    /// Mappings of the mmap tier kept for reuse.
+    /// Mappings of the mmap tier kept for reuse, as far as they may be resident.
     pub mmap_cached_bytes: u64,
     /// Total returned to the system by madvise or munmap.
     pub purged_bytes: u64,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * tier/mmap and its cache: the table of live blocks and the cache of free mappings against brute-force models at
- * made-up addresses, which neither touches; then real mappings: alignment, resizing, eviction, failures.
+ * tier/mmap: the table of live blocks against a brute-force model at made-up addresses, which it does not touch; then real
+ * mappings: alignment, resizing, eviction, failures. Its cache: unit_mmap_cache.c.
  */
 #include "unit.h"
 
@@ -80,186 +80,6 @@ static void table(size_t steps) {
 static void test_table(void **state) {
   (void)state;
   child_passes(table, test_work(15000));
-}
-
-/* ---- The cache --------------------------------------------------------------------------------------------------- */
-
-enum { PAGES = 3000 };
-static char *const cache_base = (char *)UINT64_C(0x500000300000);
-static bool is_cached[PAGES];
-static uint64_t freed_ms[PAGES];
-
-static size_t run_length(size_t page) {
-  size_t end = page;
-  while (end < PAGES && is_cached[end]) {
-    end++;
-  }
-  return end - page;
-}
-
-/* Extents are the maximal runs of cached pages, in order. */
-static void check_cache(void) {
-  unsigned extents = 0;
-  size_t pages = 0;
-  for (size_t i = 0; i < PAGES;) {
-    size_t n = run_length(i);
-    if (n == 0) {
-      CHECK(!hak_mmap_cache_has_locked(cache_base + i * PAGE), "page %zu", i);
-      i++;
-      continue;
-    }
-    CHECK(extents < cache_count && cache[extents].base == cache_base + i * PAGE && cache[extents].bytes == n * PAGE,
-          "extent %u: %zu pages from %zu", extents, n, i);
-    CHECK(cache[extents].freed_ms == freed_ms[i], "extent %u", extents);
-    CHECK(hak_mmap_cache_has_locked(cache_base + i * PAGE) &&
-              hak_mmap_cache_has_locked(cache_base + (i + n) * PAGE - 1),
-          "extent %u", extents);
-    extents++;
-    pages += n;
-    i += n;
-  }
-  CHECK(extents == cache_count && hak_mmap_cache_bytes_locked() == pages * PAGE, "%u extents", extents);
-}
-
-static void mark(size_t page, size_t pages, bool cached) {
-  for (size_t i = page; i < page + pages; i++) {
-    is_cached[i] = cached;
-  }
-}
-
-/* Best fit: the smallest run that holds it, the lowest of those. PAGES: none. */
-static size_t model_take(size_t pages, size_t alignment) {
-  size_t best = PAGES, best_length = SIZE_MAX;
-  for (size_t i = 0; i < PAGES; i += run_length(i) + 1) {
-    size_t n = run_length(i);
-    size_t skip = (size_t)((0 - (uintptr_t)(cache_base + i * PAGE)) & (alignment - 1)) / PAGE;
-    if (n >= skip + pages && n < best_length) {
-      best = i + skip;
-      best_length = n;
-    }
-  }
-  return best;
-}
-
-static void cache_modelled(size_t steps) {
-  rng_t rng = {test_seed()};
-  uint64_t now = 1000;
-  size_t taken = 0, missed = 0, aligned = 0;
-  for (size_t step = 0; step < steps; step++) {
-    size_t page = rng_below(&rng, PAGES), pages = rng_between(&rng, 1, step % 500 < 250 ? 6 : 60);
-    now += rng_below(&rng, 3);
-    size_t dice = rng_below(&rng, 100);
-    if (dice < 50) { /* put what is not there */
-      size_t n = 0;
-      while (n < pages && page + n < PAGES && !is_cached[page + n]) {
-        n++;
-      }
-      if (n == 0 || cache_count > CACHE_EXTENTS - 2) {
-        continue;
-      }
-      hak_extent_t refused = hak_mmap_cache_put_locked(cache_base + page * PAGE, n * PAGE, now);
-      CHECK(refused.bytes == 0, "%u extents", cache_count);
-      mark(page, n, true);
-      while (page != 0 && is_cached[page - 1]) {
-        page--;
-      }
-      for (size_t i = page; i < PAGES && is_cached[i]; i++) {
-        freed_ms[i] = now; /* as young as its youngest part */
-      }
-    } else if (dice < 97) {
-      size_t alignment = PAGE << (rng_below(&rng, 3) == 0 ? rng_below(&rng, 8) : 0);
-      size_t expected = cache_count > CACHE_EXTENTS - 2 ? PAGES : model_take(pages, alignment);
-      if (cache_count > CACHE_EXTENTS - 2) {
-        continue;
-      }
-      char *block = hak_mmap_cache_take_locked(pages * PAGE, alignment);
-      CHECK(block == (expected == PAGES ? NULL : cache_base + expected * PAGE),
-            "%zu pages, alignment %zu: page %zd, not %zu", pages, alignment,
-            block == NULL ? -1 : (block - cache_base) / (ptrdiff_t)PAGE, expected);
-      if (block != NULL) {
-        mark(expected, pages, false);
-      }
-      taken += block != NULL;
-      missed += block == NULL;
-      aligned += block != NULL && alignment > PAGE;
-    } else { /* the oldest, if there is too much or it is too old */
-      size_t bounds[] = {SIZE_MAX, cache_bytes, rng_below(&rng, cache_bytes + PAGE)};
-      size_t bound = bounds[rng_below(&rng, COUNT_OF(bounds))];
-      uint64_t before = now - rng_below(&rng, 400);
-      uint64_t oldest = UINT64_MAX;
-      for (size_t i = 0; i < PAGES; i++) {
-        oldest = is_cached[i] && freed_ms[i] < oldest ? freed_ms[i] : oldest;
-      }
-      bool due = cache_count != 0 && (cache_bytes > bound || oldest <= before);
-      size_t most = rng_below(&rng, 2) == 0 ? SIZE_MAX : rng_between(&rng, 1, 20) * PAGE;
-      size_t excess = cache_bytes > bound ? hak_align_up(cache_bytes - bound, PAGE) : 0;
-      hak_extent_t extent = hak_mmap_cache_evict_locked(bound, before, most);
-      most = oldest > before && excess < most ? excess : most;
-      CHECK((extent.bytes != 0) == due, "bound %zu of %zu", bound, cache_bytes);
-      if (due) {
-        size_t first = (size_t)(extent.base - cache_base) / PAGE, start = first;
-        while (start != 0 && is_cached[start - 1]) {
-          start--;
-        }
-        CHECK(extent.freed_ms == oldest && freed_ms[start] == oldest, "age");
-        CHECK(run_length(first) * PAGE == extent.bytes, "to its end");
-        CHECK(extent.bytes == most || (extent.bytes < most && start == first), "%zu of at most %zu", extent.bytes,
-              most);
-        mark(first, extent.bytes / PAGE, false);
-      }
-    }
-    check_cache();
-  }
-  CHECK(steps < 3000 || (taken > 200 && missed > 200 && aligned > 50), "%zu taken, %zu not, %zu aligned", taken, missed,
-        aligned);
-}
-
-static void cache_full(size_t unused) {
-  (void)unused;
-  for (size_t i = 0; i < CACHE_EXTENTS; i++) { /* pages 0, 10, 20 ..., three long */
-    CHECK(hak_mmap_cache_put_locked(cache_base + i * 10 * PAGE, 3 * PAGE, 5).bytes == 0, "extent %zu", i);
-    mark(i * 10, 3, true);
-    freed_ms[i * 10] = 5;
-  }
-  hak_extent_t refused = hak_mmap_cache_put_locked(cache_base + 5 * PAGE, PAGE, 6);
-  CHECK(refused.base == cache_base + 5 * PAGE && refused.bytes == PAGE, "one too many");
-  check_cache();
-  refused = hak_mmap_cache_put_locked(cache_base + 3 * PAGE, PAGE, 6); /* joins one: there is room */
-  CHECK(refused.bytes == 0, "joining");
-  mark(3, 1, true);
-  freed_ms[0] = 6;
-  check_cache();
-  /* From its middle, which would leave two parts. */
-  size_t alignment = 2 * PAGE;
-  CHECK((uintptr_t)cache_base % alignment == 0, "the base");
-  for (size_t i = 0; i < CACHE_EXTENTS; i++) {
-    (void)hak_mmap_cache_evict_locked(0, 0, SIZE_MAX);
-  }
-  mark(0, PAGES, false);
-  check_cache();
-  for (size_t i = 0; i < CACHE_EXTENTS; i++) { /* odd pages, three long: an aligned page is the middle one */
-    CHECK(hak_mmap_cache_put_locked(cache_base + (i * 10 + 1) * PAGE, 3 * PAGE, 5).bytes == 0, "extent %zu", i);
-    mark(i * 10 + 1, 3, true);
-    freed_ms[i * 10 + 1] = 5;
-  }
-  CHECK(hak_mmap_cache_take_locked(PAGE, alignment) == NULL, "there is no room for both parts");
-  check_cache();
-  CHECK(hak_mmap_cache_take_locked(2 * PAGE, alignment) == cache_base + 2 * PAGE, "one part");
-  mark(2, 2, false);
-  check_cache();
-  hak_extent_t first = hak_mmap_cache_evict_locked(0, 0, SIZE_MAX); /* now there is */
-  CHECK(first.base == cache_base + PAGE && first.bytes == PAGE, "the oldest, and the lowest of them");
-  mark(1, 1, false);
-  CHECK(hak_mmap_cache_take_locked(PAGE, alignment) == cache_base + 12 * PAGE, "two parts");
-  mark(12, 1, false);
-  freed_ms[13] = 5;
-  check_cache();
-}
-
-static void test_cache(void **state) {
-  (void)state;
-  child_passes(cache_modelled, test_work(6000));
-  child_passes(cache_full, 0);
 }
 
 /* ---- Real mappings ----------------------------------------------------------------------------------------------- */
@@ -378,7 +198,7 @@ static void eviction(size_t unused) {
   allocate_batch(live);
   free_batch(live, false);
   CHECK(cached_now() == 9 * MIB && !hak_mmap_collect_mt(false) && cached_now() == 9 * MIB, "they are young");
-  allocate_batch(live); /* what was unmapped comes back: */
+  allocate_batch(live); /* what was purged comes back: */
   free_batch(live, true);
   allocate_batch(live);
   CHECK(cached_now() == 0, "%llu cached", (unsigned long long)cached_now());
@@ -487,7 +307,7 @@ static void shrinking(size_t unused) {
   bool zeroed;
   char *p = hak_mmap_alloc_mt(512 * MIB, HAK_GRAIN, &zeroed);
   CHECK(p != NULL && hak_mmap_resize_mt(p, 3 * MIB) == p, "in place");
-  CHECK(hak_mmap_cache_bytes_locked() <= 64 * MIB, "%zu bytes cached", hak_mmap_cache_bytes_locked());
+  CHECK(hak_mmap_cache_dirty_locked() <= 64 * MIB, "%zu bytes cached", hak_mmap_cache_dirty_locked());
   CHECK(hak_mmap_free_mt(p), "free");
 }
 
@@ -505,11 +325,17 @@ static void refused(size_t unused) {
   char *p = hak_mmap_alloc_mt(8 * MIB, HAK_GRAIN, &zeroed);
   os_fail_unmap = true;
   CHECK(p != NULL && hak_mmap_free_mt(p), "free");
-  CHECK(hak_mmap_cache_bytes_locked() == 8 * MIB, "%zu bytes cached", hak_mmap_cache_bytes_locked());
-  CHECK(!hak_mmap_collect_mt(true) || hak_mmap_cache_bytes_locked() == 8 * MIB, "collected");
-  CHECK(hak_mmap_alloc_mt(8 * MIB, HAK_GRAIN, &zeroed) == p && !zeroed, "not the same one");
+  CHECK(hak_mmap_cache_dirty_locked() == 0 && hak_mmap_cache_has_locked(p), "its pages go, it stays");
+  CHECK(!hak_mmap_collect_mt(true) && hak_mmap_cache_has_locked(p), "collected");
+  CHECK(hak_mmap_alloc_mt(8 * MIB, HAK_GRAIN, &zeroed) == p && zeroed, "not the same one");
+  memset(p, 1, 8 * MIB);
+  hak_os_fail_calls(0, FAIL_ALWAYS); /* and if they do not go either: */
+  CHECK(hak_mmap_free_mt(p) && hak_mmap_cache_dirty_locked() == 8 * MIB, "%zu dirty", hak_mmap_cache_dirty_locked());
+  hak_os_fail_calls(0, 0);
+  CHECK(hak_mmap_alloc_mt(8 * MIB, HAK_GRAIN, &zeroed) == p && !zeroed && p[MIB] == 1, "not zero");
   os_fail_unmap = false;
-  CHECK(hak_mmap_free_mt(p) && hak_mmap_cache_bytes_locked() == 0, "%zu bytes cached", hak_mmap_cache_bytes_locked());
+  hak_options.purge_delay_ms = 0;
+  CHECK(hak_mmap_free_mt(p) && !hak_mmap_cache_has_locked(p), "unmapped");
 }
 
 static void test_refused(void **state) {
@@ -519,8 +345,10 @@ static void test_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_table),     cmocka_unit_test(test_cache),   cmocka_unit_test(test_mappings),
-      cmocka_unit_test(test_shrinking), cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_table),
+      cmocka_unit_test(test_mappings),
+      cmocka_unit_test(test_shrinking),
+      cmocka_unit_test(test_refused),
   };
   return cmocka_run_group_tests_name("mmap", tests, NULL, NULL);
 }

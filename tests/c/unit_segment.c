@@ -26,16 +26,23 @@ static bool model_has(uint32_t segment, unsigned first, unsigned slices, bool di
   return true;
 }
 
-/* The lowest run of used slices of the first segment that has any run, else the lowest run in it. */
+static bool model_find_in(uint32_t segment, unsigned slices, bool dirty, unsigned *first) {
+  for (*first = 1; *first + slices <= HAK_SLICES; ++*first) {
+    if (model_has(segment, *first, slices, dirty)) return true;
+  }
+  return false;
+}
+
+/* The lowest run of used slices of the first segments that the hints name; else the lowest run in the first segment that has
+ * any. Which hints are set, the model does not know: they may be wrong that way. */
 static bool model_find(unsigned slices, uint32_t *segment, unsigned *first) {
+  unsigned kind = hak_hint_of_run(hak_hint_run_within(slices)), looks = SEGMENT_DIRTY_LOOKS;
+  for (uint32_t i = 0; looks != 0 && (i = hak_hint_next(kind, i, model_count)) < model_count; i++, looks--) {
+    *segment = i;
+    if (model_find_in(i, slices, true, first)) return true;
+  }
   for (*segment = 0; *segment < model_count; ++*segment) {
-    for (int dirty = 1; dirty >= 0; dirty--) {
-      for (*first = 1; *first + slices <= HAK_SLICES; ++*first) {
-        if (model_has(*segment, *first, slices, dirty != 0)) {
-          return true;
-        }
-      }
-    }
+    if (model_find_in(*segment, slices, true, first) || model_find_in(*segment, slices, false, first)) return true;
   }
   return false;
 }
