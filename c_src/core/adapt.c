@@ -19,7 +19,7 @@
 /* The window in which events are counted. */
 #define ADAPT_WINDOW_MS 16u
 
-#define ADAPT_BUDGET_MIN ((uint64_t)128 * HAK_MIB)
+#define ADAPT_BUDGET_MIN ((uint64_t)256 * HAK_MIB)
 #define ADAPT_BUDGET_SHARE 8u
 
 enum { ADAPT_NOTHING, ADAPT_MISS, ADAPT_OVERFLOW };
@@ -68,17 +68,17 @@ static hak_adapt_bounds_t adapt_bounds_of(unsigned class_number) {
     return (hak_adapt_bounds_t){.start = adapt_blocks(ADAPT_POOL_START_BYTES, bytes, 2, max),
                                 .batch = adapt_blocks(ADAPT_POOL_BATCH_BYTES, bytes, 2, max),
                                 .most = adapt_blocks(ADAPT_POOL_MOST_BYTES, bytes, 2, max),
-                                .worth = 8 * HAK_KIB};
+                                .worth = 16 * HAK_KIB};
   }
   const uint32_t max = HAK_ACE_MAGAZINE_BLOCKS_MAX;
   uint32_t most = adapt_blocks(ADAPT_ACE_MOST_BYTES, bytes, 1, max);
   if (info->blocks == 1) { /* what a thread keeps of each such class adds up: nothing, until it is seen to pay */
-    return (hak_adapt_bounds_t){.start = 0, .batch = 0, .most = most, .worth = 16 * HAK_KIB};
+    return (hak_adapt_bounds_t){.start = 0, .batch = 0, .most = most, .worth = 32 * HAK_KIB};
   }
   return (hak_adapt_bounds_t){.start = adapt_blocks(ADAPT_ACE_START_BYTES, bytes, 1, max),
                               .batch = adapt_blocks(ADAPT_ACE_BATCH_BYTES, bytes, 1, max),
                               .most = most,
-                              .worth = 32 * HAK_KIB};
+                              .worth = 64 * HAK_KIB};
 }
 
 static hak_adapt_bounds_t adapt_bounds[HAK_SPAN_CLASSES];

@@ -10,7 +10,7 @@
  *   idle        not used between two looks (heap/idle.c): all of it goes back, and the magazine is closed, as all are when a
  *               thread begins; of one that is used, half of what was always left over goes back.
  *
- * Capacities above those that all begin with have a budget that all threads share: max(128 MiB, what is in use / 8). So a
+ * Capacities above those that all begin with have a budget that all threads share: max(256 MiB, what is in use / 8). So a
  * thread that sleeps strands no more than its start capacities and a part of the budget. Why each thread for itself, and
  * not one plan for all: docs/decisions/ace.md. What is wasted is time, so time is an argument. */
 #ifndef HAK_CORE_ADAPT_H

@@ -33,20 +33,20 @@ static void overflow(hak_theap_t *heap, unsigned class_number, uint64_t now_ms, 
   magazine->count -= got;
 }
 
-/* A miss and an overflow are worth 8 KiB there: 7 blocks of 9 KiB take eight of both. */
+/* A miss and an overflow are worth 16 KiB there: 7 blocks of 9 KiB take four of both. */
 static void both_ways(size_t unused) {
   (void)unused;
   hak_theap_t *heap = start();
   hak_magazine_t *magazine = hak_magazine_of(heap, POOL);
   CHECK(magazine->capacity == 0 && heap->open == 0 && hak_adapt_grown_mt() == 0, "%u", magazine->capacity);
-  for (int i = 0; i < 7; i++) {
+  for (int i = 0; i < 3; i++) {
     miss(heap, POOL, 100, 7, 4);
     overflow(heap, POOL, 101, 7, 4);
   }
   miss(heap, POOL, 101, 7, 4);
-  overflow(heap, POOL, 101, 14, 0); /* the eighth: there is room now */
+  overflow(heap, POOL, 101, 14, 0); /* the fourth: there is room now */
   CHECK(hak_adapt_grown_mt() == 7 * 9 * 1024, "%lu", (unsigned long)hak_adapt_grown_mt());
-  for (int i = 0; i < 15; i++) { /* the next step is twice as dear */
+  for (int i = 0; i < 7; i++) { /* the next step is twice as dear */
     miss(heap, POOL, 110, 14, 7);
     overflow(heap, POOL, 110, 14, 7);
   }
@@ -54,7 +54,7 @@ static void both_ways(size_t unused) {
   miss(heap, POOL, 110, 28, 14);
   /* The same number of events, but never enough of them in one window. */
   for (uint64_t now = 200; now < 200 + 16 * 20; now += 16) {
-    for (int i = 0; i < 31; i++) {
+    for (int i = 0; i < 15; i++) {
       miss(heap, POOL, now, 28, 14);
       overflow(heap, POOL, now + 15, 28, 14);
     }
@@ -110,25 +110,25 @@ static void one_way(size_t unused) {
   miss(heap, ACE, 1000, 3, 3);
 }
 
-/* A block that is a span of its own is given back at once until it was wanted so often in a window, at 16 KiB each, that it
+/* A block that is a span of its own is given back at once until it was wanted so often in a window, at 32 KiB each, that it
  * pays to keep one, two, four. */
 static void single(size_t unused) {
   (void)unused;
   hak_theap_t *heap = start();
   hak_magazine_t *magazine = hak_magazine_of(heap, SINGLE);
-  for (int i = 0; i < 47; i++) {
+  for (int i = 0; i < 23; i++) {
     miss(heap, SINGLE, 10, 0, 1);
     overflow(heap, SINGLE, 25, 0, 0);
   }
   miss(heap, SINGLE, 26, 0, 1); /* another window */
-  for (int i = 0; i < 47; i++) {
+  for (int i = 0; i < 23; i++) {
     overflow(heap, SINGLE, 27, 0, 0);
     miss(heap, SINGLE, 27, 0, 1);
   }
   overflow(heap, SINGLE, 27, 1, 0);
-  for (int i = 0; i < 48; i++) {
+  for (int i = 0; i < 24; i++) {
     miss(heap, SINGLE, 28, 1, 1);
-    if (i < 47) overflow(heap, SINGLE, 28, 1, 1);
+    if (i < 23) overflow(heap, SINGLE, 28, 1, 1);
   }
   overflow(heap, SINGLE, 28, 2, 0);
   for (int i = 0; i < 2000; i++) { /* who only frees keeps none */
@@ -149,7 +149,7 @@ static void single(size_t unused) {
   }
   CHECK(hak_adapt_grown_mt() <= hak_adapt_budget_mt() && hak_adapt_grown_mt() > hak_adapt_budget_mt() * 3 / 4,
         "%lu of %lu", (unsigned long)hak_adapt_grown_mt(), (unsigned long)hak_adapt_budget_mt());
-  CHECK(hak_adapt_budget_mt() == 128 << 20, "%lu", (unsigned long)hak_adapt_budget_mt());
+  CHECK(hak_adapt_budget_mt() == 256 << 20, "%lu", (unsigned long)hak_adapt_budget_mt());
   uint64_t sum = 0;
   for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
     uint32_t capacity = hak_magazine_of(heap, c)->capacity, begin = hak_adapt_bounds(c)->start;
@@ -168,8 +168,8 @@ static void looks(size_t unused) {
   (void)unused;
   hak_theap_t *heap = start();
   hak_magazine_t *magazine = hak_magazine_of(heap, POOL);
-  for (int i = 0; i < 16; i++) {
-    miss(heap, POOL, 100, i < 8 ? 7 : 14, i < 8 ? 4 : 7);
+  for (int i = 0; i < 8; i++) {
+    miss(heap, POOL, 100, i < 4 ? 7 : 14, i < 4 ? 4 : 7);
     magazine->count = magazine->capacity;
     (void)hak_adapt_overflowed(heap, POOL, magazine, 100);
   }
