@@ -100,7 +100,8 @@
 #define HAK_LEAN_SLICES 16
 #define HAK_LEAN_CALLS 4096u
 
-/* With the option huge_pages = 2, segments beyond so many bytes of them ask for huge pages. */
+/* The first segments, up to so many bytes, never have huge pages: with 64 KiB of each of many classes, all of a small
+ * program's heap would be resident. */
 #define HAK_HUGE_PAGES_AFTER (16 * HAK_MIB)
 
 /* From this size on calloc has the system clear what was used before, which costs nothing but a fault for each page that is

@@ -18,8 +18,8 @@
   X(dirty_kib, DIRTY_KIB, 32768, 0, INT64_MAX / 1024, "free memory kept resident in segments; more is given back")  \
   X(dirty_percent, DIRTY_PERCENT, 10, 0, 100, "the same as a share of what is in use; the larger counts")           \
   X(purge_delay_ms, PURGE_DELAY_MS, 1000, 0, INT64_MAX, "age at which free memory is given back within that bound") \
-  X(huge_pages, HUGE_PAGES, 0, 0, 2,                                                                                \
-    "huge pages in segments (0: as the system does, 1: never, 2: asked for after the first 16 MiB)")                \
+  X(huge_pages, HUGE_PAGES, 1, 0, 2,                                                                                \
+    "huge pages in segments after the first 16 MiB (0: as the system does, 1: never, 2: asked for)")                \
   X(background, BACKGROUND, 0, 0, 1, "a thread gives back what is old while the program does nothing")              \
   X(mmap_cache_kib, MMAP_CACHE_KIB, 65536, 0, INT64_MAX / 1024,                                                     \
     "free mappings kept by the mmap tier, or half of its live bytes if larger")

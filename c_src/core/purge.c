@@ -30,6 +30,14 @@ typedef struct {
 
 static bool purge_is_spent(const purge_budget_t *budget) { return budget->calls == 0 || budget->slices == 0; }
 
+/* The run with the free slices beside it that were never used: where huge pages are on, a neighbour's first use made those
+ * resident, too, and where not, it costs nothing. */
+static uint64_t purge_with_neighbours(uint64_t free, uint64_t dirty, uint64_t run) {
+  uint64_t clean = free & ~dirty;
+  for (uint64_t more = run; (more = (run << 1 | run >> 1) & clean & ~run) != 0;) run |= more;
+  return run;
+}
+
 /* Purges free dirty slices of one segment within the budget, which it counts down; `early` if only the bound asks for it.
  * The slices are taken out of xfree first, as an allocation would, so nobody uses them meanwhile; a slice whose purge
  * failed stays dirty. */
@@ -42,7 +50,7 @@ static void purge_segment(hak_segment_t *segment, purge_budget_t *budget, bool e
     uint64_t beyond = ~(wanted >> first); /* has a set bit: slice 0 is never free */
     unsigned slices = hak_lowest_bit(beyond);
     if (slices > budget->slices) slices = budget->slices;
-    uint64_t run = hak_slices_mask(first, slices);
+    uint64_t dirty_run = hak_slices_mask(first, slices), run = purge_with_neighbours(free, wanted, dirty_run);
     /* acq_rel as in hak_segment_take_mt */
     if (!hak_cas_acq_rel(&segment->xfree, &free, free & ~run)) continue;
     budget->calls--;
@@ -50,13 +58,14 @@ static void purge_segment(hak_segment_t *segment, purge_budget_t *budget, bool e
       hak_segment_return_mt(segment, run);
       continue;
     }
-    bool done = hak_os_purge(segment->base + (size_t)first * HAK_SLICE_BYTES, (size_t)slices * HAK_SLICE_BYTES);
+    bool done = hak_os_purge(segment->base + (size_t)hak_lowest_bit(run) * HAK_SLICE_BYTES,
+                             (size_t)hak_count_bits(run) * HAK_SLICE_BYTES);
     if (done) {
       budget->slices -= slices;
       uint64_t dirty = hak_and_relaxed(&segment->xdirty, ~run) & run;
       (void)hak_sub_relaxed(hak_segment_dirty_slices(), (int64_t)hak_count_bits(dirty));
       (void)hak_add_relaxed(&purge_xbytes, (uint64_t)slices * HAK_SLICE_BYTES);
-      if (early) (void)hak_or_relaxed(&segment->xpurged, run);
+      if (early) (void)hak_or_relaxed(&segment->xpurged, dirty_run);
     } else {
       hak_log(HAK_LOG_PURGE, "[PURGE] madvise FAILED: segment=%u, slices=%u", segment->index, slices);
     }

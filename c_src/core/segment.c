@@ -31,6 +31,8 @@ static struct {
 static HAK_LINE_ALIGNED _Atomic size_t segment_xunmapped_bytes;
 static _Atomic uint64_t segment_xfailures;
 
+void hak_segment_init(void) { hak_os_no_huge_pages(segment_table, sizeof(segment_table)); }
+
 _Atomic(int64_t) *hak_segment_active_slices(void) { return &segment_slices.xactive; }
 _Atomic(int64_t) *hak_segment_dirty_slices(void) { return &segment_slices.xdirty; }
 _Atomic(int64_t) *hak_segment_fresh_slices(void) { return &segment_slices.xfresh; }
@@ -89,10 +91,9 @@ static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *ze
 /* Tells the system about huge pages in new segments, of which `before` bytes were there before them
  * (docs/decisions/huge-pages.md). */
 static void segment_advise(char *base, size_t bytes, size_t before) {
-  if (HAK_LIKELY(hak_options.huge_pages == 0)) return;
-  if (hak_options.huge_pages == 1) {
+  if (before < HAK_HUGE_PAGES_AFTER || hak_options.huge_pages == 1) {
     hak_os_no_huge_pages(base, bytes);
-  } else if (before >= HAK_HUGE_PAGES_AFTER) {
+  } else if (hak_options.huge_pages == 2) {
     hak_os_huge_pages(base, bytes);
   }
 }

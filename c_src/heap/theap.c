@@ -39,8 +39,8 @@ HAK_SLOW_STATIC void heap_start_process(void) {
     hak_options_init();
     hak_adapt_init();
     hak_background_init();
-    /* Where huge pages are always on, one entry would make 2 MiB of the map resident. */
-    hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));
+    hak_tagmap_init();
+    hak_segment_init();
     hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_theap_start */
   }
   hak_unlock(&hak_registry_lock);
