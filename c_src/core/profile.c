@@ -57,23 +57,30 @@ static void profile_seed_thread(hak_profile_tls_t *tls) {
   tls->seeded = true;
 }
 
+static uint64_t profile_draw(hak_profile_tls_t *tls) {
+  if (!tls->seeded) profile_seed_thread(tls);
+  return hak_poisson_interval(hak_poisson_random(&tls->random), tls->mean);
+}
+
 bool hak_profile_fires(size_t size, uint64_t *mean) {
   hak_profile_tls_t *tls = &hak_profile_tls;
-  uint64_t bytes = (uint64_t)size + 1, before = tls->left + bytes; /* as it was before the countdown passed 0 */
-  uint64_t now = hak_load_relaxed(&hak_profile_xmean);
-  bool due = tls->mean != 0 && bytes > before + tls->rest;
-  bool fires = due && tls->mean == now && !tls->busy;
-  *mean = tls->mean;
-  if (due || tls->mean != now) { /* without memory: the rest of a longer interval would be distributed as a new one */
-    if (!tls->seeded) profile_seed_thread(tls);
-    tls->mean = now;
-    tls->rest = now == 0 ? 0 : hak_poisson_interval(hak_poisson_random(&tls->random), now);
-  } else {
-    tls->rest = tls->mean == 0 ? 0 : before + tls->rest - bytes;
+  uint64_t bytes = (uint64_t)size + 1, until = tls->left + bytes + tls->rest; /* as if it had not been counted */
+  uint64_t now = *mean = hak_load_relaxed(&hak_profile_xmean);
+  if (now == 0) {
+    tls->mean = 0;
+    tls->left = HAK_PROFILE_LEG_BYTES;
+    tls->rest = 0;
+    return false;
   }
-  tls->left = tls->mean == 0 || tls->rest > HAK_PROFILE_LEG_BYTES ? HAK_PROFILE_LEG_BYTES : tls->rest;
-  if (tls->mean != 0) tls->rest -= tls->left;
-  return fires;
+  if (tls->mean != now) { /* the process has no memory: one that begins here is as good as another */
+    tls->mean = now;
+    until = profile_draw(tls);
+  }
+  bool due = bytes > until;
+  until = due ? profile_draw(tls) : until - bytes; /* from the end of this block on */
+  tls->left = until < HAK_PROFILE_LEG_BYTES ? until : HAK_PROFILE_LEG_BYTES;
+  tls->rest = until - tls->left;
+  return due && !tls->busy;
 }
 
 /* ---- Stacks; under the lock ---- */
