@@ -317,8 +317,8 @@ HAK_API HAK_ATTR_NONNULL(1) int hak_ace_snapshot(hak_ace_snapshot_t *snapshot);
  * the block is freed. All figures but the counts of samples are unbiased estimates of the sums over all blocks. */
 
 /* Begins to sample, or goes on with another mean: `mean` bytes, or the option PROFILE_RATE's (512 KiB) for 0. Returns 1,
- * or 0 with EINVAL when that is 0 as well, ENOMEM without memory for the tables (15 MiB of address space, once), ENOSYS.
- * Other threads begin within 64 KiB that they allocate. */
+ * or 0 with EINVAL when that is 0 as well, ENOMEM without memory for the tables (11 MiB of address space, once), ENOSYS.
+ * Other threads begin within 256 KiB that they allocate. */
 HAK_API int hak_profile_start(size_t mean);
 
 /* Ends it. What was recorded stays, and frees of sampled blocks are noted as before. */

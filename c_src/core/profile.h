@@ -24,11 +24,11 @@
 #define HAK_PROFILE_BUCKET_BITS 13
 #define HAK_PROFILE_PLACES 8u /* of a bucket: a cache line of addresses */
 #define HAK_PROFILE_SAMPLES ((size_t)HAK_PROFILE_PLACES << HAK_PROFILE_BUCKET_BITS)
-#define HAK_PROFILE_STACK_BYTES (8 * HAK_MIB) /* of all stacks: 100 bytes and 8 for each address */
+#define HAK_PROFILE_STACK_BYTES (8 * HAK_MIB) /* of all stacks: 64 bytes and 8 for each address */
 #define HAK_PROFILE_DEPTH 64u                 /* addresses of a stack; the outermost are left out */
 
 /* After so many bytes at the latest a thread notices that the profile was started, stopped, or has another mean. */
-#define HAK_PROFILE_LEG_BYTES (64 * HAK_KIB)
+#define HAK_PROFILE_LEG_BYTES (256 * HAK_KIB)
 
 /* The thread's part. All zero at its start: the first allocation looks closer. */
 typedef struct hak_profile_tls {

@@ -47,7 +47,7 @@ impl fmt::Display for NotStarted {
 impl core::error::Error for NotStarted {}
 
 /// Begins to sample one of every `mean` allocated bytes, or goes on with another mean. 0 is the option
-/// `HAKMEM_PROFILE_RATE`, 512 KiB. Other threads begin within 64 KiB that they allocate.
+/// `HAKMEM_PROFILE_RATE`, 512 KiB. Other threads begin within 256 KiB that they allocate.
 ///
 /// # Errors
 ///
