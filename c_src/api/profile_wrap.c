@@ -40,7 +40,7 @@ static bool profile_fires(size_t size, uint64_t *mean) {
   static _Atomic bool xlooked;
   if (HAK_UNLIKELY(!hak_load_relaxed(&xlooked)) && !atomic_exchange_explicit(&xlooked, true, memory_order_relaxed)) {
     (void)hak_theap_get(); /* the options */
-    if (hak_options.profile != 0) (void)hak_profile_start(0);
+    if (hak_options.profile != 0 && hak_load_relaxed(&hak_profile_xmean) == 0) (void)hak_profile_start(0);
   }
   return hak_profile_fires(size, mean);
 }

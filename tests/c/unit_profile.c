@@ -506,5 +506,7 @@ int main(void) {
       cmocka_unit_test(wild_frames_do_no_harm_0), cmocka_unit_test(children_have_the_samples_0),
       cmocka_unit_test(threads_agree_0),          cmocka_unit_test(threads_agree_1),
   };
+  unsetenv("HAKMEM_PROFILE");
+  unsetenv("HAKMEM_PROFILE_RATE");
   return cmocka_run_group_tests_name("profile", tests, NULL, NULL);
 }
