@@ -187,7 +187,7 @@ static void frees_are_noticed(size_t unused) {
   CHECK(hak_malloc(too_large) == NULL && hak_malloc(too_large / 2 + 1) == NULL && hak_calloc(too_large, 2) == NULL,
         "too large");
   LIVE(0);
-  unwind_allocates = true; /* which is not sampled, or it would not end */
+  unwind_allocates = true;  /* which is not sampled, or it would not end */
   void *p = hak_malloc(10); /* which the failures did not put out of step */
   LIVE(1);
   hak_free(p);
