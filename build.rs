@@ -41,6 +41,9 @@ fn main() {
     if env::var_os("CARGO_FEATURE_LOCAL_DYNAMIC_TLS").is_some() {
         build.define("HAK_LOCAL_DYNAMIC_TLS", "1");
     }
+    if env::var_os("CARGO_FEATURE_PROFILE").is_some() {
+        build.define("HAK_PROFILE", "1");
+    }
     // Compiled to be optimised together with the Rust code (docs/decisions/rust-fast-path.md), which gcc cannot.
     let compiler = build.get_compiler();
     let is_lto = compiler

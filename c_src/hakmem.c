@@ -5,9 +5,17 @@
 
 #include "os/valgrind.h" /* first: it may rename functions */
 
+#ifdef HAK_PROFILE
+#include "api/profile_names.h" /* so does this */
+#endif
+
 #include "base/log.c"
 
 #include "os/linux.c"
+
+#ifdef HAK_PROFILE
+#include "os/linux_process.c"
+#endif
 
 #include "core/adapt.c"
 #include "core/classes.c"
@@ -23,6 +31,12 @@
 #include "core/span.c"
 #include "core/stats.c"
 #include "core/tagmap.c"
+
+#ifdef HAK_PROFILE
+#include "core/poisson.c"
+#include "core/profile.c"
+#include "core/profile_walk.c"
+#endif
 
 #include "tier/ace.c"
 #include "tier/mid.c"
@@ -48,6 +62,13 @@
 #include "api/heap.c"
 #include "api/info.c"
 #include "api/realloc.c"
+
+#ifdef HAK_PROFILE
+#include "api/profile_wrap.c"
+#include "api/profile.c"
+#else
+#include "api/profile_off.c"
+#endif
 
 #ifdef HAK_VALGRIND
 #include "api/valgrind.c"

@@ -309,6 +309,69 @@ typedef struct hak_ace_snapshot {
  * hak_stats_get. */
 HAK_API HAK_ATTR_NONNULL(1) int hak_ace_snapshot(hak_ace_snapshot_t *snapshot);
 
+/* ---- The profile -------------------------------------------------------------------------------------------------- */
+
+/* Where the heap's memory comes from: a sampling profiler, in builds with HAK_PROFILE (CMake, cargo: the feature
+ * `profile`). In others these functions fail with ENOSYS, and nothing costs anything. docs/profiling.md says more. Of every
+ * `mean` allocated bytes one is sampled, on average and at random; the call stack of the block that it is in is kept until
+ * the block is freed. All figures but the counts of samples are unbiased estimates of the sums over all blocks. */
+
+/* Begins to sample, or goes on with another mean: `mean` bytes, or the option PROFILE_RATE's (512 KiB) for 0. Returns 1,
+ * or 0 with EINVAL when that is 0 as well, ENOMEM without memory for the tables (11 MiB of address space, once), ENOSYS.
+ * Other threads begin within 256 KiB that they allocate. */
+HAK_API int hak_profile_start(size_t mean);
+
+/* Ends it. What was recorded stays, and frees of sampled blocks are noted as before. */
+HAK_API void hak_profile_stop(void);
+
+/* Forgets all that was recorded: stacks, live samples and sums. */
+HAK_API void hak_profile_reset(void);
+
+/* Has call stacks found by `unwind` instead of frame pointers, or by these again for NULL. It stores up to `most` return
+ * addresses, the innermost first, and returns their number; 0 means that it cannot say. It is called in the thread that
+ * allocates, in the middle of an allocation, without any lock of the allocator; it may allocate (that is not sampled), and
+ * must neither throw nor call functions of the profile. */
+HAK_API void hak_profile_unwind_with(size_t (*unwind)(const void **addresses, size_t most));
+
+/* One call stack. A later version may add fields at the end. */
+typedef struct hak_profile_stack {
+  const void *const *addresses; /* return addresses, the innermost first; valid during the call */
+  size_t depth;                 /* their number: 1 to 64 */
+  uint64_t live_samples;        /* sampled blocks that are not freed */
+  uint64_t live_blocks;         /* what these stand for: blocks, */
+  uint64_t live_bytes;          /* and bytes, as requested */
+  uint64_t total_samples;       /* the same of all, freed or not */
+  uint64_t total_blocks;
+  uint64_t total_bytes;
+} hak_profile_stack_t;
+
+/* Calls `visit` with every stack that was sampled since the last reset, and returns how many those were. A stack's figures
+ * are of one moment, those of different stacks a moment apart. `visit` may allocate and free; a reset meanwhile ends the
+ * visit. */
+HAK_API size_t hak_profile_visit(void (*visit)(const hak_profile_stack_t *stack, void *context), void *context);
+
+/* Sums. Set `size` to sizeof(hak_profile_stats_t) before the call; a later version may add fields at the end. */
+typedef struct hak_profile_stats {
+  size_t size;           /* in: sizeof(hak_profile_stats_t); out: bytes filled in */
+  uint64_t mean_bytes;   /* of new samples; 0 when the profile is stopped */
+  uint64_t stacks;       /* different ones */
+  uint64_t dropped;      /* samples for which a table had no room, missing in all other figures */
+  uint64_t live_samples; /* as in hak_profile_stack_t, of all stacks */
+  uint64_t live_blocks;
+  uint64_t live_bytes;
+  uint64_t total_samples;
+  uint64_t total_blocks;
+  uint64_t total_bytes;
+} hak_profile_stats_t;
+
+/* Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows, or with
+ * ENOSYS. */
+HAK_API HAK_ATTR_NONNULL(1) int hak_profile_stats(hak_profile_stats_t *stats);
+
+/* Writes the profile to the file descriptor `fd`, in the text form of gperftools that pprof reads: a line for each stack,
+ * and the mappings of the process. Allocates nothing. Returns 1, or 0 with errno when something could not be written. */
+HAK_API int hak_profile_dump(int fd);
+
 #ifdef __cplusplus
 }
 #endif

@@ -22,7 +22,11 @@
     "huge pages in segments after the first 16 MiB (0: as the system does, 1: never, 2: asked for)")                \
   X(background, BACKGROUND, 0, 0, 1, "a thread gives back what is old while the program does nothing")              \
   X(mmap_cache_kib, MMAP_CACHE_KIB, 65536, 0, INT64_MAX / 1024,                                                     \
-    "free mappings kept by the mmap tier, or half of its live bytes if larger")
+    "free mappings kept by the mmap tier, or half of its live bytes if larger")                                     \
+  X(profile, PROFILE, 0, 0, 2,                                                                                      \
+    "in builds with HAK_PROFILE: 1 profiles from the start, 2 writes the profile at exit, too")                     \
+  X(profile_rate, PROFILE_RATE, 524288, 0, INT64_MAX / 1024,                                                        \
+    "bytes allocated for each sample on average (0: no profile)")
 
 typedef struct hak_options {
 #define HAK_OPTION_FIELD(name, NAME, standard, least, most, meaning) int64_t name;

@@ -42,6 +42,9 @@
 //! `local-dynamic-tls`: for a library that is opened by `dlopen` where libc has no room left in its static TLS block, of which
 //! hakmem takes up to 1.5 KiB otherwise. Each call takes some instructions more.
 //!
+//! `profile`: the module `profile`, a sampling heap profiler: which call stacks allocated what is live. Each allocation and
+//! release takes some instructions more, started or not.
+//!
 //! # What a program can rely on
 //!
 //! Blocks are freed through [`GlobalAlloc::dealloc`] with their layout, so hakmem need not look up their size: a wrong
@@ -63,6 +66,8 @@ mod allocator;
 mod config;
 mod heap;
 mod options;
+#[cfg(feature = "profile")]
+pub mod profile;
 mod stats;
 mod tier;
 

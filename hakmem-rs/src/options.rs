@@ -95,6 +95,10 @@ options! {
     "HAKMEM_BACKGROUND" background: bool,
     /// How much memory the mmap tier keeps in free mappings, in KiB, or half of its live bytes if that is more.
     "HAKMEM_MMAP_CACHE_KIB" mmap_cache_kib: u64,
+    /// With the feature `profile`. 1: profiles from the start; 2: and writes the profile at exit.
+    "HAKMEM_PROFILE" profile: u64,
+    /// The bytes allocated for each sample, on average. 0: no profile.
+    "HAKMEM_PROFILE_RATE" profile_rate: u64,
 }
 
 /// One option: what sets it, and what is in force.

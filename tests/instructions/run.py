@@ -3,6 +3,7 @@
 
     run.py            fails when a path takes more instructions than the table allows (the regression gate)
     run.py --update   writes the table anew
+    run.py --profile [--update]   the same for the build with HAK_PROFILE, not started, and its table
 
 The library is compiled as for a static link into a program that is not position-independent, the setting in which peers
 are usually counted; counts are averages over 96 000 calls (32 000 for remote frees), `ret` included, slow paths included
@@ -19,7 +20,8 @@ TIMELESS = {"HAKMEM_ACE_LEARN": "0", "HAKMEM_PURGE_DELAY_MS": "1000000000"}
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-TABLE = os.path.join(HERE, "table.txt")
+PROFILE = "--profile" in sys.argv[1:]
+TABLE = os.path.join(HERE, "profile.txt" if PROFILE else "table.txt")
 # path: (function counted, calls, budget of the design)
 PATHS = {
     "malloc-tiny": ("hak_malloc", 96000, 13),
@@ -50,6 +52,8 @@ def build(cc, folder):
     with open(os.path.join(ROOT, "c_src", "flags.txt"), encoding="utf-8") as f:
         flags = [line.strip() for line in f if line.strip() and not line.startswith("#")]
     program = os.path.join(folder, "paths")
+    if PROFILE:
+        flags.append("-DHAK_PROFILE=1")
     include = ["-I" + os.path.join(ROOT, "include"), "-I" + os.path.join(ROOT, "c_src")]
     for source, extra, output in (
         (os.path.join(ROOT, "c_src", "hakmem.c"), flags, "hakmem.o"),
@@ -102,7 +106,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         program = build(cc, folder)
         rows = {path: count(program, path, folder) for path in PATHS}
-    if sys.argv[1:] == ["--update"]:
+    if "--update" in sys.argv[1:]:
         write_table(version, rows)
         return 0
     made_by, table = read_table()
