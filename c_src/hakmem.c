@@ -13,6 +13,7 @@
 #include "core/classes.c"
 #include "core/guard.c"
 #include "core/hints.c"
+#include "core/limit.c"
 #include "core/magazine.c"
 #include "core/options.c"
 #include "core/purge.c"
@@ -37,6 +38,7 @@
 #include "heap/background.c"
 #include "heap/fork.c"
 #include "heap/idle.c"
+#include "heap/relief.c"
 #include "heap/theap.c"
 
 #include "api/ace.c"
@@ -47,6 +49,7 @@
 #include "api/free.c"
 #include "api/heap.c"
 #include "api/info.c"
+#include "api/limit.c"
 #include "api/realloc.c"
 
 #ifdef HAK_VALGRIND

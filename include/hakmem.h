@@ -106,6 +106,24 @@ HAK_API void hak_free_aligned_sized(void *ptr, size_t alignment, size_t size);
  * and free spans and mappings. With `force` 0, only what has been free for a while. Keeps errno. */
 HAK_API void hak_collect(int force);
 
+/* ---- A limit for the whole process ------------------------------------------------------------------------------ */
+
+/* Called when a request of `size` bytes would take the process beyond the limit, all that was free has gone back to the
+ * system, and it still would. Returns 0 when the request is to fail, anything else when there may be room now: then it is
+ * tried again, and if that is in vain, this is called again. It runs in the thread that made the request, in several at
+ * once perhaps, with none of hakmem's locks held: it may free blocks, and call hak_collect or hak_limit_set. What it
+ * allocates may fail, without another call. It must return (no longjmp, no exception), must not destroy or reset the heap
+ * that the request is to, nor free or resize the block that is being resized, nor wait for a lock that the caller may
+ * have. */
+typedef int (*hak_limit_callback_t)(void *argument, size_t size);
+
+/* Sets the most that hakmem may hold for the process, in bytes as `held_bytes` of hak_stats_get has them; 0: no limit, as
+ * at the start (or what the option LIMIT_KIB says). What is held already stays, be it more. A request for which more would
+ * be needed gives back what is free, calls `callback` (unless it is NULL) with `argument`, and at last returns NULL with
+ * errno = ENOMEM; blocks that lie free in the caches of threads are served as ever. Requests that arrive together may
+ * fail where one of them had room. The former callback may still run in other threads when this returns. */
+HAK_API void hak_limit_set(size_t bytes, hak_limit_callback_t callback, void *argument);
+
 /* ---- Questions about blocks ------------------------------------------------------------------------------------ */
 
 /* The bytes that may be written at `ptr`: the size asked for, rounded up to its size class. 0 for NULL. */
@@ -274,6 +292,9 @@ typedef struct hak_stats {
   hak_tier_stats_t tier[HAK_TIER_COUNT]; /* by HAK_TIER_* */
   uint64_t program_heaps;                /* of hak_heap_new, not destroyed */
   uint64_t program_heap_bytes;           /* of their live blocks, by hak_usable_size */
+  uint64_t held_bytes;                   /* active, dirty, mmap and mmap_cached bytes: what the limit is for */
+  uint64_t limit_bytes;                  /* of hak_limit_set; 0: no limit */
+  uint64_t limit_failed;                 /* requests that failed because of it */
 } hak_stats_t;
 
 /* Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows.

@@ -94,8 +94,8 @@ struct Declared {
 }
 
 impl Declared {
-    /// What the header declares: `hak_name(` is a function, `hak_name_t;` after a brace ends a type, and a macro
-    /// without parameters that is no attribute is a constant.
+    /// What the header declares: `hak_name(` is a function, `hak_name_t;` after a brace ends a type, `(*hak_name_t)` is the
+    /// type of a function, and a macro without parameters that is no attribute is a constant.
     fn in_header(header: &str) -> Declared {
         let mut declared = Declared::default();
         let text = without_comments(header);
@@ -122,7 +122,7 @@ impl Declared {
             let (name, after) = rest[start..].split_at(length);
             if !inside_word && after.trim_start().starts_with('(') {
                 declared.functions.insert(name.to_owned());
-            } else if !inside_word && before == Some('}') {
+            } else if !inside_word && (before == Some('}') || rest[..start].ends_with("(*")) {
                 declared.types.insert(name.to_owned());
             }
             rest = after;
@@ -147,6 +147,9 @@ impl Declared {
                     }
                 }
                 syn::Item::Struct(item) if is_public(&item.vis) => {
+                    declared.types.insert(item.ident.to_string());
+                }
+                syn::Item::Type(item) if is_public(&item.vis) => {
                     declared.types.insert(item.ident.to_string());
                 }
                 syn::Item::Const(item) if is_public(&item.vis) => {
@@ -292,7 +295,7 @@ fn check_layouts(name: &str, bindings: &str) -> Result<(), String> {
         &folder,
         bindings,
         Some(PREFIX),
-        vec![ItemType::Structs, ItemType::Constants],
+        vec![ItemType::Structs, ItemType::Constants, ItemType::Typedefs],
     );
 
     let opaque = opaque_types(&header());
@@ -332,6 +335,11 @@ fn check_layouts(name: &str, bindings: &str) -> Result<(), String> {
                     }
                 }
             }
+            syn::Item::Type(item) => {
+                let ours = item.ident.to_string();
+                let same = format!("__builtin_types_compatible_p({ours}, {PREFIX}{ours})");
+                assert(same, &format!("type {ours}"));
+            }
             syn::Item::Const(item) => {
                 let ours = item.ident.to_string();
                 let shadow = format!("{PREFIX}{ours}");
@@ -360,6 +368,7 @@ fn names_are_found() {
     for declared in [Declared::in_header(&header()), Declared::in_bindings(&bindings())] {
         assert!(declared.functions.contains("hak_malloc") && declared.functions.contains("hak_realloc_aligned_sized"));
         assert!(declared.types.contains("hak_stats_t") && declared.types.contains("hak_tier_stats_t"));
+        assert!(declared.types.contains("hak_limit_callback_t") && declared.types.contains("hak_heap_t"));
         assert!(declared.types.contains("hak_config_t") && declared.functions.contains("hak_option_get"));
         assert!(declared.constants.contains("HAK_TIER_NONE") && declared.constants.contains("HAK_VERSION"));
     }
@@ -458,6 +467,11 @@ fn a_wrong_prototype_is_found() {
             "hak_heap_of(ptr: *const c_void) -> *mut hak_heap_options_t",
         ),
         (
+            "hak_limit_set",
+            "callback: hak_limit_callback_t, argument: *mut c_void",
+            "callback: hak_limit_callback_t, argument: *const c_void",
+        ),
+        (
             "hak_option_get",
             "hak_option_get(number: c_uint,",
             "hak_option_get(number: c_int,",
@@ -532,6 +546,12 @@ fn a_wrong_layout_is_found() {
             "size of hak_ace_snapshot_t.classes",
             "[hak_ace_class_t; HAK_ACE_SNAPSHOT_CLASSES]",
             "[hak_ace_class_t; 63]",
+        ),
+        (
+            "function",
+            "type hak_limit_callback_t",
+            "extern \"C\" fn(argument: *mut c_void, size: usize) -> c_int>",
+            "extern \"C\" fn(argument: *mut c_void, size: u32) -> c_int>",
         ),
         (
             "int",

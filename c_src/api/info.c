@@ -4,12 +4,13 @@
 #include "api/ace.h"
 #include "api/block.h"
 #include "base/check.h"
-#include "core/purge.h"
+#include "core/limit.h"
 #include "core/registry.h"
 #include "core/segment.h"
 #include "core/stats.h"
 #include "hakmem.h"
 #include "heap/arena.h"
+#include "heap/relief.h"
 #include "heap/theap.h"
 #include "tier/mmap.h"
 #include "tier/tiers.h"
@@ -38,15 +39,7 @@ const char *hak_tier_name(int tier) {
   }
 }
 
-void hak_collect(int force) {
-  hak_theap_t *heap = hak_tls.heap;
-  if (heap != NULL) hak_theap_flush(heap);
-  if (heap != NULL && force) hak_theap_purge(heap);
-  hak_theap_collect_others_mt(force != 0);
-  hak_arena_collect_all_mt();
-  hak_purge_all_mt(force != 0);
-  hak_mmap_collect_mt(force != 0);
-}
+void hak_collect(int force) { hak_relief_collect_mt(force != 0); }
 
 static uint64_t info_slices(_Atomic(int64_t) *slices) {
   int64_t n = hak_load_relaxed(slices);
@@ -75,6 +68,9 @@ int hak_stats_get(hak_stats_t *stats) {
   hak_mmap_stats_mt(&stats->mmap_bytes, &stats->mmap_cached_bytes, &mmap->served, &mmap->returned);
   mmap->refills = mmap->served;
   hak_arena_sum_mt(&stats->program_heaps, &stats->program_heap_bytes);
+  stats->held_bytes = (uint64_t)hak_limit_held_mt();
+  stats->limit_bytes = hak_limit_bytes_mt() == INT64_MAX ? 0 : (uint64_t)hak_limit_bytes_mt();
+  stats->limit_failed = hak_load_relaxed(hak_limit_failed());
   return 1;
 }
 
@@ -94,6 +90,9 @@ void hak_stats_print(int fd) {
   INFO_FIGURE(remote_blocks);
   INFO_FIGURE(program_heaps);
   INFO_FIGURE(program_heap_bytes);
+  INFO_FIGURE(held_bytes);
+  INFO_FIGURE(limit_bytes);
+  INFO_FIGURE(limit_failed);
 #undef INFO_FIGURE
   for (int tier = 0; tier < HAK_TIER_COUNT; tier++) {
 #define INFO_COUNTER(name, meaning) \

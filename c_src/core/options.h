@@ -21,6 +21,7 @@
   X(huge_pages, HUGE_PAGES, 0, 0, 2,                                                                                \
     "huge pages in segments (0: as the system does, 1: never, 2: asked for after the first 16 MiB)")                \
   X(background, BACKGROUND, 0, 0, 1, "a thread gives back what is old while the program does nothing")              \
+  X(limit_kib, LIMIT_KIB, 0, 0, INT64_MAX / 1024, "the most that may be held for the program (0: no limit)")        \
   X(mmap_cache_kib, MMAP_CACHE_KIB, 65536, 0, INT64_MAX / 1024,                                                     \
     "free mappings kept by the mmap tier, or half of its live bytes if larger")
 

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "core/adapt.h"
 #include "core/guard.h"
+#include "core/limit.h"
 #include "core/magazine.h"
 #include "core/options.h"
 #include "core/purge.h"
@@ -38,6 +39,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
   if (first) {
     hak_options_init();
     hak_adapt_init();
+    if (hak_options.limit_kib != 0) hak_limit_set_mt(hak_options.limit_kib * (int64_t)HAK_KIB, NULL, NULL);
     hak_background_init();
     /* Where huge pages are always on, one entry would make 2 MiB of the map resident. */
     hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));

@@ -6,7 +6,7 @@
 //!
 //! These two lines make hakmem the allocator of the whole program. The rest of the crate asks the allocator questions:
 //! [`stats`] for what happened, [`config`] for what is built in, [`options`] for what is on, [`Hakmem::tier_of`] for which
-//! tier serves a block; [`collect`] makes it return unused memory to the system now.
+//! tier serves a block; [`limit`] bounds what the process takes; [`collect`] makes it return unused memory to the system now.
 //!
 //! ```
 //! # #[global_allocator]
@@ -62,6 +62,7 @@ mod ace;
 mod allocator;
 mod config;
 mod heap;
+pub mod limit;
 mod options;
 mod stats;
 mod tier;

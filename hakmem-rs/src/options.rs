@@ -93,6 +93,8 @@ options! {
     "HAKMEM_HUGE_PAGES" huge_pages: u64,
     /// Whether a thread gives back what is old while the program does nothing.
     "HAKMEM_BACKGROUND" background: bool,
+    /// The most that may be held for the program, in KiB; 0: no limit. See [`limit`](crate::limit).
+    "HAKMEM_LIMIT_KIB" limit_kib: u64,
     /// How much memory the mmap tier keeps in free mappings, in KiB, or half of its live bytes if that is more.
     "HAKMEM_MMAP_CACHE_KIB" mmap_cache_kib: u64,
 }

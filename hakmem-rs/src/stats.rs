@@ -86,6 +86,12 @@ figures! {
         program_heaps,
         /// Bytes of their live blocks, rounded up to their classes.
         program_heap_bytes,
+        /// The sum of the active, dirty, mmap and cached bytes: what the [limit](crate::limit) is for.
+        held_bytes,
+        /// The limit; 0: none.
+        limit_bytes,
+        /// Requests that failed because of it.
+        limit_failed,
     }
     tiers: [TierStats; Tier::ALL.len()] = |raw: &sys::hak_stats_t| raw.tier.each_ref().map(TierStats::of),
 }

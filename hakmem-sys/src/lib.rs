@@ -111,7 +111,23 @@ pub struct hak_stats_t {
     pub program_heaps: u64,
     /// Live blocks of those, in bytes by [`hak_usable_size`].
     pub program_heap_bytes: u64,
+    /// Active, dirty, mmap and cached bytes: what the limit is for.
+    pub held_bytes: u64,
+    /// The limit of [`hak_limit_set`]; 0: none.
+    pub limit_bytes: u64,
+    /// Requests that failed because of it.
+    pub limit_failed: u64,
 }
+
+/// What [`hak_limit_set`] has called when a request of `size` bytes would take the process beyond the limit, all that was
+/// free has gone back to the system, and it still would. Returns 0 when the request is to fail, anything else when there
+/// may be room now: then it is tried again, and if that is in vain, this is called again.
+///
+/// It runs in the thread that made the request, in several at once perhaps, with none of hakmem's locks held: it may free
+/// blocks, and call [`hak_collect`] or [`hak_limit_set`]. What it allocates may fail, without another call. It must return
+/// (not unwind), must not destroy or reset the heap that the request is to, nor free or resize the block that is being
+/// resized, nor wait for a lock that the caller may have.
+pub type hak_limit_callback_t = Option<unsafe extern "C" fn(argument: *mut c_void, size: usize) -> c_int>;
 
 /// A heap of a program's own: see [`hak_heap_new`]. Only pointers to it exist.
 ///
@@ -292,6 +308,12 @@ extern "C" {
     /// Returns memory that is not in use to the system: what the calling thread caches, what finished threads left
     /// behind, and free spans and mappings. With `force` 0, only what has been free for a while. Keeps `errno`.
     pub fn hak_collect(force: c_int);
+
+    /// Sets the most that hakmem may hold for the process, in bytes as `held_bytes` of [`hak_stats_get`] has them; 0: no
+    /// limit. What is held already stays, be it more. A request for which more would be needed gives back what is free,
+    /// calls `callback` (unless it is null) with `argument`, and at last returns null with `ENOMEM`. The former callback may
+    /// still run in other threads when this returns.
+    pub fn hak_limit_set(bytes: usize, callback: hak_limit_callback_t, argument: *mut c_void);
 
     /// The bytes that may be written at `ptr`: the size asked for, rounded up to its size class. 0 for null.
     pub fn hak_usable_size(ptr: *const c_void) -> usize;
