@@ -28,6 +28,8 @@ void hak_limit_give_mt(size_t bytes) { (void)hak_sub_relaxed(&limit_state.xheld,
 
 void hak_limit_correct(int64_t bytes) { (void)hak_add_relaxed(&limit_state.xheld, bytes); }
 
+void hak_limit_start(int64_t bytes) { hak_store_relaxed(&limit_state.xlimit, bytes); }
+
 void hak_limit_set_mt(int64_t bytes, hak_limit_callback_t callback, void *argument) {
   hak_lock(&hak_limit_lock);
   limit_callback = callback;

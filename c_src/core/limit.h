@@ -21,6 +21,9 @@ HAK_HIDDEN void hak_limit_give_mt(size_t bytes);
 /* Counts bytes as they are, whatever the limit: for the child of a fork. */
 HAK_HIDDEN void hak_limit_correct(int64_t bytes);
 
+/* The limit that the process begins with; before anybody can set another. */
+HAK_HIDDEN void hak_limit_start(int64_t bytes);
+
 /* Whether the limit refused the calling thread anything since it last cleared this. */
 HAK_HIDDEN extern _Thread_local bool hak_limit_met HAK_TLS_MODEL;
 

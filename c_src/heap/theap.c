@@ -39,7 +39,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
   if (first) {
     hak_options_init();
     hak_adapt_init();
-    if (hak_options.limit_kib != 0) hak_limit_set_mt(hak_options.limit_kib * (int64_t)HAK_KIB, NULL, NULL);
+    if (hak_options.limit_kib != 0) hak_limit_start(hak_options.limit_kib * (int64_t)HAK_KIB);
     hak_background_init();
     /* Where huge pages are always on, one entry would make 2 MiB of the map resident. */
     hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));
