@@ -247,6 +247,11 @@ typedef struct hak_config {
   int replaces_malloc;               /* 1 when malloc and its family are hakmem's, else 0 */
   int assertions;                    /* the level of assertions; 0: none */
   size_t tier_bytes[HAK_TIER_COUNT]; /* the largest request of each tier, by HAK_TIER_* */
+  int background;        /* 1 when the option BACKGROUND is on by default (HAK_BACKGROUND), else 0; and so on: */
+  int counts_hits;       /* every block that comes and goes is counted (HAK_STATS) */
+  int local_dynamic_tls; /* no static TLS is needed (HAK_LOCAL_DYNAMIC_TLS) */
+  int inlines_hits;      /* hits may be part of their callers (HAK_INLINE_HITS) */
+  int valgrind;          /* memcheck is told of every block (HAK_VALGRIND) */
 } hak_config_t;
 
 /* Fills in `*config` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows. */
@@ -267,13 +272,16 @@ typedef struct hak_option {
  * not so many, or when its `size` is none that this version knows. Options do not change while the program runs. */
 HAK_API HAK_ATTR_NONNULL(2) int hak_option_get(unsigned number, hak_option_t *option);
 
-/* Counters of one tier. The fast paths count nothing, so every figure is made in slow paths. */
+/* Counters of one tier. The fast paths count nothing, unless the build counts hits (hak_config_t), so every other figure is
+ * made in slow paths. */
 typedef struct hak_tier_stats {
   uint64_t refills;      /* times a thread's cache ran empty and was filled, or a mapping was handed out */
   uint64_t served;       /* blocks handed to thread caches by those refills */
   uint64_t returned;     /* blocks that came back out of thread caches */
   uint64_t fell_through; /* requests this tier could not serve and passed to the next */
   uint64_t failed;       /* requests that began at this tier and that no tier served */
+  uint64_t allocated;    /* blocks handed to the program; of the mmap tier, or in a build that counts hits, else 0 */
+  uint64_t freed;        /* blocks that came back from it; the same */
 } hak_tier_stats_t;
 
 /* Set `size` to sizeof(hak_stats_t) before the call; a later version may add fields at the end. */
@@ -303,6 +311,26 @@ HAK_API HAK_ATTR_NONNULL(1) int hak_stats_get(hak_stats_t *stats);
 
 /* Writes the statistics to the file descriptor `fd`, one figure a line; the engine's below, too. */
 HAK_API void hak_stats_print(int fd);
+
+/* What the calling thread holds and did. Set `size` to sizeof(hak_thread_stats_t) before the call; a later version may add
+ * fields at the end. */
+typedef struct hak_thread_stats {
+  size_t size;              /* in: sizeof(hak_thread_stats_t); out: bytes filled in */
+  uint64_t bin_blocks;      /* free blocks to 8 KiB that wait for the thread's next requests, */
+  uint64_t bin_bytes;       /* and their bytes */
+  uint64_t magazine_blocks; /* the same above, to 2 MiB */
+  uint64_t magazine_bytes;
+  uint64_t ring_blocks; /* blocks of other threads that it freed and has not sent home yet */
+  uint64_t ring_bytes;
+  uint64_t inbox_posts; /* messages with blocks of its own, which others freed and it has not taken in yet */
+  uint64_t
+      allocated[HAK_TIER_COUNT];  /* blocks handed to the thread, by HAK_TIER_*; to ACE, in a build that counts hits, */
+  uint64_t freed[HAK_TIER_COUNT]; /* and blocks that it freed; else 0 */
+} hak_thread_stats_t;
+
+/* Fills in `*stats` for the calling thread and returns 1; returns 0 and leaves it alone when its `size` is none that this
+ * version knows. Walks the lists of what the thread holds: some microseconds. hak_collect gives all of it back. */
+HAK_API HAK_ATTR_NONNULL(1) int hak_thread_stats_get(hak_thread_stats_t *stats);
 
 /* What the adaptive cache engine knows of a size class of pool or ACE. How many free blocks of it a thread may keep, its
  * capacity, follows what the thread does (option ACE_LEARN); each thread has its own. */

@@ -84,7 +84,10 @@ HAK_FAST uintptr_t alloc_try(size_t size) {
   }
   if (HAK_UNLIKELY(borrowed != NULL)) hak_theap_return(borrowed);
   hak_background_tick_mt();
-  if (HAK_LIKELY(slot != 0)) return slot;
+  if (HAK_LIKELY(slot != 0)) {
+    (void)hak_counted((void *)(slot & ~HAK_SLOT_ZERO));
+    return slot;
+  }
   /* A block that stands in for one of another tier has the size of that one's class: what is done later by size alone,
    * a sized free or a resize in place, counts on it. */
   bool zeroed;
@@ -125,7 +128,7 @@ static __attribute__((noinline)) void *alloc_ace(size_t size, const void *site) 
   if (HAK_UNLIKELY(magazine->count == 0)) return alloc_slow(size, site);
   hak_block_t *block = alloc_from_slot(magazine->slots[--magazine->count]);
   block->key = 0; /* as in alloc_from_magazine */
-  return block;
+  return hak_counted(block);
 }
 
 HAK_FAST void *alloc_from_bin(size_t offset, size_t size, const void *site) {
@@ -141,6 +144,7 @@ HAK_FAST bool alloc_from_magazine(size_t size, uintptr_t *slot) {
   magazine->count = count;
   *slot = magazine->slots[count];
   ((hak_block_t *)(*slot & ~HAK_SLOT_ZERO))->key = 0; /* as above; in a block that is zero it changes nothing */
+  (void)hak_counted((void *)(*slot & ~HAK_SLOT_ZERO));
   return true;
 }
 

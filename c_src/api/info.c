@@ -10,6 +10,7 @@
 #include "core/stats.h"
 #include "hakmem.h"
 #include "heap/arena.h"
+#include "heap/holds.h"
 #include "heap/relief.h"
 #include "heap/theap.h"
 #include "tier/mmap.h"
@@ -41,6 +42,18 @@ const char *hak_tier_name(int tier) {
 
 void hak_collect(int force) { hak_relief_collect_mt(force != 0); }
 
+int hak_thread_stats_get(hak_thread_stats_t *stats) {
+  if (stats->size != sizeof(*stats)) return 0;
+  *stats = (hak_thread_stats_t){.size = sizeof(*stats)};
+  hak_holds(stats);
+  const hak_theap_t *heap = hak_tls.heap;
+  for (unsigned tier = 0; heap != NULL && tier < HAK_TIER_COUNT; tier++) {
+    stats->allocated[tier] = hak_load_relaxed(&heap->tier[tier].allocated) - heap->allocated_before[tier];
+    stats->freed[tier] = hak_load_relaxed(&heap->tier[tier].freed) - heap->freed_before[tier];
+  }
+  return 1;
+}
+
 static uint64_t info_slices(_Atomic(int64_t) *slices) {
   int64_t n = hak_load_relaxed(slices);
   return n > 0 ? (uint64_t)n * HAK_SLICE_BYTES : 0;
@@ -66,7 +79,8 @@ int hak_stats_get(hak_stats_t *stats) {
   }
   hak_tier_stats_t *mmap = &stats->tier[HAK_TIER_MMAP];
   hak_mmap_stats_mt(&stats->mmap_bytes, &stats->mmap_cached_bytes, &mmap->served, &mmap->returned);
-  mmap->refills = mmap->served;
+  mmap->refills = mmap->allocated = mmap->served;
+  mmap->freed = mmap->returned;
   hak_arena_sum_mt(&stats->program_heaps, &stats->program_heap_bytes);
   stats->held_bytes = (uint64_t)hak_limit_held_mt();
   stats->limit_bytes = hak_limit_bytes_mt() == INT64_MAX ? 0 : (uint64_t)hak_limit_bytes_mt();

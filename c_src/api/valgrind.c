@@ -19,6 +19,7 @@
 #undef hak_collect
 #undef hak_stats_get
 #undef hak_stats_print
+#undef hak_thread_stats_get
 #undef hak_heap_new
 #undef hak_heap_malloc
 #undef hak_heap_zalloc
@@ -57,6 +58,7 @@ HAK_API int hak_tier_of(const void *p);
 HAK_API void hak_collect(int force);
 HAK_API int hak_stats_get(hak_stats_t *stats);
 HAK_API void hak_stats_print(int fd);
+HAK_API int hak_thread_stats_get(hak_thread_stats_t *stats);
 HAK_API void hak_config_print(int fd);
 HAK_API int hak_ace_snapshot(hak_ace_snapshot_t *snapshot);
 HAK_API hak_heap_t *hak_heap_new(const hak_heap_options_t *options);
@@ -289,6 +291,13 @@ void hak_stats_print(int fd) {
   hak_memcheck_pause();
   hak_plain_stats_print(fd);
   hak_memcheck_resume();
+}
+
+int hak_thread_stats_get(hak_thread_stats_t *stats) {
+  hak_memcheck_pause();
+  int done = hak_plain_thread_stats_get(stats);
+  hak_memcheck_resume();
+  return done;
 }
 
 void hak_config_print(int fd) {

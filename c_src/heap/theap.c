@@ -65,6 +65,10 @@ static void heap_attach(hak_theap_t *heap) {
       hak_adapt_close(heap, c, hak_magazine_of(heap, c));
     }
   }
+  for (unsigned t = 0; t < HAK_TIERS; t++) {
+    heap->allocated_before[t] = hak_load_relaxed(&heap->tier[t].allocated);
+    heap->freed_before[t] = hak_load_relaxed(&heap->tier[t].freed);
+  }
   tls->self = hak_tag_code(heap->id);
   tls->heap = heap;
 }

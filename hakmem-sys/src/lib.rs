@@ -76,6 +76,10 @@ pub struct hak_tier_stats_t {
     pub fell_through: u64,
     /// Requests it could not serve and that no other tier served.
     pub failed: u64,
+    /// Blocks handed to the program: of the mmap tier, or with the feature `stats`, else 0.
+    pub allocated: u64,
+    /// Blocks that came back from it: the same.
+    pub freed: u64,
 }
 
 /// Figures of the whole allocator. Set `size` to the size of this structure before [`hak_stats_get`]; a later version
@@ -176,6 +180,33 @@ pub struct hak_heap_stats_t {
     pub failed: u64,
 }
 
+/// What the calling thread holds and did. Set `size` to the size of this structure before [`hak_thread_stats_get`]; a later
+/// version may add fields at the end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct hak_thread_stats_t {
+    /// In: the size of this structure; out: the bytes filled in.
+    pub size: usize,
+    /// Free blocks to 8 KiB that wait for the thread's next requests.
+    pub bin_blocks: u64,
+    /// Their bytes.
+    pub bin_bytes: u64,
+    /// Free blocks above that, to 2 MiB.
+    pub magazine_blocks: u64,
+    /// Their bytes.
+    pub magazine_bytes: u64,
+    /// Blocks of other threads that it freed and has not sent home yet.
+    pub ring_blocks: u64,
+    /// Their bytes.
+    pub ring_bytes: u64,
+    /// Messages with blocks of its own, which others freed and it has not taken in yet.
+    pub inbox_posts: u64,
+    /// Blocks handed to the thread, by `HAK_TIER_*`; to ACE, with the feature `stats`, else 0.
+    pub allocated: [u64; HAK_TIER_COUNT as usize],
+    /// Blocks that it freed; the same.
+    pub freed: [u64; HAK_TIER_COUNT as usize],
+}
+
 /// What the adaptive cache engine knows of a size class of pool or ACE.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -233,6 +264,16 @@ pub struct hak_config_t {
     pub assertions: c_int,
     /// The largest request of each tier, by `HAK_TIER_*`.
     pub tier_bytes: [usize; HAK_TIER_COUNT as usize],
+    /// 1 when the background thread is on by default, the feature `background`, else 0; and so on:
+    pub background: c_int,
+    /// Every block that comes and goes is counted: the feature `stats`.
+    pub counts_hits: c_int,
+    /// No static TLS is needed: the feature `local-dynamic-tls`.
+    pub local_dynamic_tls: c_int,
+    /// Hits may be part of their callers: compiled by clang with `-flto`.
+    pub inlines_hits: c_int,
+    /// Valgrind's memcheck is told of every block: never in a build by cargo.
+    pub valgrind: c_int,
 }
 
 /// One option. Set `size` to the size of this structure before [`hak_option_get`]; a later version may add fields at the
@@ -393,6 +434,10 @@ extern "C" {
     /// Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that the library knows.
     /// Figures of running threads are read while they change: each is exact, their sums may be a moment apart.
     pub fn hak_stats_get(stats: *mut hak_stats_t) -> c_int;
+
+    /// Fills in `*stats` for the calling thread and returns 1; returns 0 and leaves it alone when its `size` is none that the
+    /// library knows. Walks the lists of what the thread holds: some microseconds.
+    pub fn hak_thread_stats_get(stats: *mut hak_thread_stats_t) -> c_int;
 
     /// Writes the statistics to the file descriptor `fd`, one figure a line.
     pub fn hak_stats_print(fd: c_int);
