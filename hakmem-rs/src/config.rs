@@ -13,6 +13,7 @@ use crate::{Tier, Version};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "what is built in is a list of switches")]
 pub struct Config {
     /// The version of the C library.
     pub version: Version,

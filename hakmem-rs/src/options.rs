@@ -43,6 +43,7 @@ macro_rules! options {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize))]
         #[non_exhaustive]
+        #[allow(clippy::struct_excessive_bools, reason = "half of the options are switches")]
         pub struct Options {
             $(
                 $(#[doc = $meaning])+

@@ -28,6 +28,7 @@
 //! with `hakmem.h` and with the library.
 #![no_std]
 #![allow(non_camel_case_types)]
+#![warn(clippy::pedantic)]
 #![deny(missing_docs)]
 
 use core::ffi::{c_char, c_int, c_uint, c_void};
