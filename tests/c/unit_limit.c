@@ -65,8 +65,11 @@ static void used_memory_needs_no_room(void **state) {
   CHECK(hak_segment_take_mt(4, &zeroed) == NULL && hak_limit_met, "what is not");
   CHECK(hak_segment_count_mt() == segments, "no segment is mapped in vain");
   hak_limit_met = false;
-  hak_segment_give_mt(base, 4);
   hak_limit_set(0, NULL, NULL);
+  char *fresh = hak_segment_take_mt(4, &zeroed);
+  CHECK(fresh != NULL && hak_segment_count_mt() == segments, "a segment that was refused is found again");
+  hak_segment_give_mt(fresh, 4);
+  hak_segment_give_mt(base, 4);
   held_is_the_sum();
 }
 
