@@ -2,6 +2,7 @@
 #ifndef HAK_HEAP_HOLDS_H
 #define HAK_HEAP_HOLDS_H
 
+#include "base/attr.h"
 #include "hakmem.h"
 
 /* Fills in all of `*stats` but its size and what was counted; zeros for a thread without a heap. */

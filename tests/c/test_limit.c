@@ -375,7 +375,7 @@ static void the_child_of_a_fork_has_the_limit(void **state) {
 }
 
 static int under_the_option(void) {
-  test_main_pid = 0; /* CHECK is to _exit */
+  test_main_pid = 0;       /* CHECK is to _exit */
   hak_free(hak_malloc(1)); /* options are read with the first block */
   CHECK(stats_now().limit_bytes == 8192 * KIB, "limit %zu", (size_t)stats_now().limit_bytes);
   CHECK(hak_malloc(9 * MIB) == NULL && stats_now().limit_failed == 1, "beyond");
