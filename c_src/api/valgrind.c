@@ -17,6 +17,7 @@
 #undef hak_usable_size
 #undef hak_tier_of
 #undef hak_collect
+#undef hak_limit_set
 #undef hak_stats_get
 #undef hak_stats_print
 #undef hak_thread_stats_get
@@ -56,6 +57,7 @@ HAK_API void hak_free_aligned_sized(void *p, size_t alignment, size_t size);
 HAK_API size_t hak_usable_size(const void *p);
 HAK_API int hak_tier_of(const void *p);
 HAK_API void hak_collect(int force);
+HAK_API void hak_limit_set(size_t bytes, hak_limit_callback_t callback, void *argument);
 HAK_API int hak_stats_get(hak_stats_t *stats);
 HAK_API void hak_stats_print(int fd);
 HAK_API int hak_thread_stats_get(hak_thread_stats_t *stats);
@@ -277,6 +279,12 @@ int hak_tier_of(const void *p) {
 void hak_collect(int force) {
   hak_memcheck_pause();
   hak_plain_collect(force);
+  hak_memcheck_resume();
+}
+
+void hak_limit_set(size_t bytes, hak_limit_callback_t callback, void *argument) {
+  hak_memcheck_pause();
+  hak_plain_limit_set(bytes, callback, argument);
   hak_memcheck_resume();
 }
 

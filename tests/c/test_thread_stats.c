@@ -105,8 +105,11 @@ static void rings_and_the_inbox_are_counted(void **state) {
   void *blocks[FOREIGN];
   hak_collect(1);
   for (size_t i = 0; i < FOREIGN; i++) {
-    blocks[i] = hak_malloc(i % 3 == 0 ? 48 : 32); /* too small to travel */
+    /* too small to travel; and some that the other thread has no bin for, before which a carrier is not full */
+    size_t size = i % 5 == 4 ? 4000 : i % 3 == 0 ? 48 : 32;
+    blocks[i] = hak_malloc(size);
     CHECK(blocks[i] != NULL, "block %zu", i);
+    memset(blocks[i], 0x55, size);
   }
   uint64_t before = mine().inbox_posts;
   in_a_thread(frees_those_of_another, blocks);
