@@ -6,6 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+/// The features that are options of the C build.
+const FEATURES: [(&str, &str); 5] = [
+    ("OVERRIDE", "HAK_OVERRIDE"),
+    ("LOCAL_DYNAMIC_TLS", "HAK_LOCAL_DYNAMIC_TLS"),
+    ("BACKGROUND", "HAK_BACKGROUND"),
+    ("DEBUG", "HAK_DEBUG"),
+    ("STATS", "HAK_STATS"),
+];
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=c_src");
@@ -35,11 +44,10 @@ fn main() {
             None => build.flag(&flag),
         };
     }
-    if env::var_os("CARGO_FEATURE_OVERRIDE").is_some() {
-        build.define("HAK_OVERRIDE", "1");
-    }
-    if env::var_os("CARGO_FEATURE_LOCAL_DYNAMIC_TLS").is_some() {
-        build.define("HAK_LOCAL_DYNAMIC_TLS", "1");
+    for (feature, option) in FEATURES {
+        if env::var_os(format!("CARGO_FEATURE_{feature}")).is_some() {
+            build.define(option, "1");
+        }
     }
     if env::var_os("CARGO_FEATURE_PROFILE").is_some() {
         build.define("HAK_PROFILE", "1");

@@ -21,6 +21,7 @@
 #include "core/classes.c"
 #include "core/guard.c"
 #include "core/hints.c"
+#include "core/limit.c"
 #include "core/magazine.c"
 #include "core/options.c"
 #include "core/purge.c"
@@ -50,7 +51,9 @@
 #include "heap/arena_table.c"
 #include "heap/background.c"
 #include "heap/fork.c"
+#include "heap/holds.c"
 #include "heap/idle.c"
+#include "heap/relief.c"
 #include "heap/theap.c"
 
 #include "api/ace.c"
@@ -58,9 +61,11 @@
 #include "api/alloc.c"
 #include "api/block.c"
 #include "api/config.c"
+#include "api/count.c"
 #include "api/free.c"
 #include "api/heap.c"
 #include "api/info.c"
+#include "api/limit.c"
 #include "api/realloc.c"
 
 #ifdef HAK_PROFILE

@@ -106,6 +106,24 @@ HAK_API void hak_free_aligned_sized(void *ptr, size_t alignment, size_t size);
  * and free spans and mappings. With `force` 0, only what has been free for a while. Keeps errno. */
 HAK_API void hak_collect(int force);
 
+/* ---- A limit for the whole process ------------------------------------------------------------------------------ */
+
+/* Called when a request of `size` bytes would take the process beyond the limit, all that was free has gone back to the
+ * system, and it still would. Returns 0 when the request is to fail, anything else when there may be room now: then it is
+ * tried again, and if that is in vain, this is called again. It runs in the thread that made the request, in several at
+ * once perhaps, with none of hakmem's locks held: it may free blocks, and call hak_collect or hak_limit_set. What it
+ * allocates may fail, without another call. It must return (no longjmp, no exception), must not destroy or reset the heap
+ * that the request is to, nor free or resize the block that is being resized, nor wait for a lock that the caller may
+ * have. */
+typedef int (*hak_limit_callback_t)(void *argument, size_t size);
+
+/* Sets the most that hakmem may hold for the process, in bytes as `held_bytes` of hak_stats_get has them; 0: no limit, as
+ * at the start (or what the option LIMIT_KIB says). What is held already stays, be it more. A request for which more would
+ * be needed gives back what is free, calls `callback` (unless it is NULL) with `argument`, and at last returns NULL with
+ * errno = ENOMEM; blocks that lie free in the caches of threads are served as ever. Requests that arrive together may
+ * fail where one of them had room. The former callback may still run in other threads when this returns. */
+HAK_API void hak_limit_set(size_t bytes, hak_limit_callback_t callback, void *argument);
+
 /* ---- Questions about blocks ------------------------------------------------------------------------------------ */
 
 /* The bytes that may be written at `ptr`: the size asked for, rounded up to its size class. 0 for NULL. */
@@ -229,6 +247,11 @@ typedef struct hak_config {
   int replaces_malloc;               /* 1 when malloc and its family are hakmem's, else 0 */
   int assertions;                    /* the level of assertions; 0: none */
   size_t tier_bytes[HAK_TIER_COUNT]; /* the largest request of each tier, by HAK_TIER_* */
+  int background;        /* 1 when the option BACKGROUND is on by default (HAK_BACKGROUND), else 0; and so on: */
+  int counts_hits;       /* every block that comes and goes is counted (HAK_STATS) */
+  int local_dynamic_tls; /* no static TLS is needed (HAK_LOCAL_DYNAMIC_TLS) */
+  int inlines_hits;      /* hits may be part of their callers (HAK_INLINE_HITS) */
+  int valgrind;          /* memcheck is told of every block (HAK_VALGRIND) */
 } hak_config_t;
 
 /* Fills in `*config` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows. */
@@ -249,13 +272,16 @@ typedef struct hak_option {
  * not so many, or when its `size` is none that this version knows. Options do not change while the program runs. */
 HAK_API HAK_ATTR_NONNULL(2) int hak_option_get(unsigned number, hak_option_t *option);
 
-/* Counters of one tier. The fast paths count nothing, so every figure is made in slow paths. */
+/* Counters of one tier. The fast paths count nothing, unless the build counts hits (hak_config_t), so every other figure is
+ * made in slow paths. */
 typedef struct hak_tier_stats {
   uint64_t refills;      /* times a thread's cache ran empty and was filled, or a mapping was handed out */
   uint64_t served;       /* blocks handed to thread caches by those refills */
   uint64_t returned;     /* blocks that came back out of thread caches */
   uint64_t fell_through; /* requests this tier could not serve and passed to the next */
   uint64_t failed;       /* requests that began at this tier and that no tier served */
+  uint64_t allocated;    /* blocks handed to the program; of the mmap tier, or in a build that counts hits, else 0 */
+  uint64_t freed;        /* blocks that came back from it; the same */
 } hak_tier_stats_t;
 
 /* Set `size` to sizeof(hak_stats_t) before the call; a later version may add fields at the end. */
@@ -274,6 +300,9 @@ typedef struct hak_stats {
   hak_tier_stats_t tier[HAK_TIER_COUNT]; /* by HAK_TIER_* */
   uint64_t program_heaps;                /* of hak_heap_new, not destroyed */
   uint64_t program_heap_bytes;           /* of their live blocks, by hak_usable_size */
+  uint64_t held_bytes;                   /* active, dirty, mmap and mmap_cached bytes: what the limit is for */
+  uint64_t limit_bytes;                  /* of hak_limit_set; 0: no limit */
+  uint64_t limit_failed;                 /* requests that failed because of it */
 } hak_stats_t;
 
 /* Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows.
@@ -282,6 +311,26 @@ HAK_API HAK_ATTR_NONNULL(1) int hak_stats_get(hak_stats_t *stats);
 
 /* Writes the statistics to the file descriptor `fd`, one figure a line; the engine's below, too. */
 HAK_API void hak_stats_print(int fd);
+
+/* What the calling thread holds and did. Set `size` to sizeof(hak_thread_stats_t) before the call; a later version may add
+ * fields at the end. */
+typedef struct hak_thread_stats {
+  size_t size;              /* in: sizeof(hak_thread_stats_t); out: bytes filled in */
+  uint64_t bin_blocks;      /* free blocks to 8 KiB that wait for the thread's next requests, */
+  uint64_t bin_bytes;       /* and their bytes */
+  uint64_t magazine_blocks; /* the same above, to 2 MiB */
+  uint64_t magazine_bytes;
+  uint64_t ring_blocks; /* blocks of other threads that it freed and has not sent home yet */
+  uint64_t ring_bytes;
+  uint64_t inbox_posts; /* messages with blocks of its own, which others freed and it has not taken in yet */
+  uint64_t
+      allocated[HAK_TIER_COUNT];  /* blocks handed to the thread, by HAK_TIER_*; to ACE, in a build that counts hits, */
+  uint64_t freed[HAK_TIER_COUNT]; /* and blocks that it freed; else 0 */
+} hak_thread_stats_t;
+
+/* Fills in `*stats` for the calling thread and returns 1; returns 0 and leaves it alone when its `size` is none that this
+ * version knows. Walks the lists of what the thread holds: some microseconds. hak_collect gives all of it back. */
+HAK_API HAK_ATTR_NONNULL(1) int hak_thread_stats_get(hak_thread_stats_t *stats);
 
 /* What the adaptive cache engine knows of a size class of pool or ACE. How many free blocks of it a thread may keep, its
  * capacity, follows what the thread does (option ACE_LEARN); each thread has its own. */

@@ -13,12 +13,20 @@ fn rows(source: &str) -> Vec<Vec<String>> {
     let table = text
         .lines()
         .filter(|line| line.trim_start().starts_with("#define HAK_OPTIONS(X)"));
+    let constant = |name: &str| {
+        let start = format!("#define {name} ");
+        source
+            .lines()
+            .find_map(|line| line.strip_prefix(&start))
+            .map(str::to_owned)
+    };
     table
         .flat_map(|line| line.split(" X(").skip(1))
         .map(|row| {
             let row = &row[..row.rfind(')').expect("a row ends with a parenthesis")];
             row.splitn(6, ',')
                 .map(|field| field.trim().trim_matches('"').to_owned())
+                .map(|field| constant(&field).unwrap_or(field)) // what a build may set
                 .collect()
         })
         .collect()

@@ -94,8 +94,8 @@ struct Declared {
 }
 
 impl Declared {
-    /// What the header declares: `hak_name(` is a function, `hak_name_t;` after a brace ends a type, and a macro
-    /// without parameters that is no attribute is a constant.
+    /// What the header declares: `hak_name(` is a function, `hak_name_t;` after a brace ends a type, `(*hak_name_t)` is the
+    /// type of a function, and a macro without parameters that is no attribute is a constant.
     fn in_header(header: &str) -> Declared {
         let mut declared = Declared::default();
         let text = without_comments(header);
@@ -122,7 +122,7 @@ impl Declared {
             let (name, after) = rest[start..].split_at(length);
             if !inside_word && after.trim_start().starts_with('(') {
                 declared.functions.insert(name.to_owned());
-            } else if !inside_word && before == Some('}') {
+            } else if !inside_word && (before == Some('}') || rest[..start].ends_with("(*")) {
                 declared.types.insert(name.to_owned());
             }
             rest = after;
@@ -147,6 +147,9 @@ impl Declared {
                     }
                 }
                 syn::Item::Struct(item) if is_public(&item.vis) => {
+                    declared.types.insert(item.ident.to_string());
+                }
+                syn::Item::Type(item) if is_public(&item.vis) => {
                     declared.types.insert(item.ident.to_string());
                 }
                 syn::Item::Const(item) if is_public(&item.vis) => {
@@ -284,6 +287,15 @@ fn check_prototypes(name: &str, bindings: &str) -> Result<(), String> {
     compile_everywhere(&folder, "#include <hakmem.h>\n#include \"shadow.h\"\n")
 }
 
+/// Whether a type is one of the bindings' own.
+fn is_structure(of: &syn::Type) -> bool {
+    let syn::Type::Path(path) = of else { return false };
+    path.path
+        .segments
+        .last()
+        .is_some_and(|name| name.ident.to_string().starts_with("hak_"))
+}
+
 /// Each structure has the same fields at the same offsets, and each constant the same value.
 fn check_layouts(name: &str, bindings: &str) -> Result<(), String> {
     const PREFIX: &str = "shadow_";
@@ -292,7 +304,7 @@ fn check_layouts(name: &str, bindings: &str) -> Result<(), String> {
         &folder,
         bindings,
         Some(PREFIX),
-        vec![ItemType::Structs, ItemType::Constants],
+        vec![ItemType::Structs, ItemType::Constants, ItemType::Typedefs],
     );
 
     let opaque = opaque_types(&header());
@@ -325,12 +337,21 @@ fn check_layouts(name: &str, bindings: &str) -> Result<(), String> {
                     assert(same_offset, &format!("offset of {message}"));
                     let (a, b) = (format!("(({ours} *)0)->{name}"), format!("(({shadow} *)0)->{name}"));
                     assert(format!("sizeof({a}) == sizeof({b})"), &format!("size of {message}"));
-                    // An array is one of structures, which have names of their own on each side.
-                    if !matches!(field.ty, syn::Type::Array(_)) {
-                        let same_type = format!("__builtin_types_compatible_p(__typeof__({a}), __typeof__({b}))");
-                        assert(same_type, &format!("type of {message}"));
-                    }
+                    // Structures, which are in arrays only, have names of their own on each side.
+                    let element = match &field.ty {
+                        syn::Type::Array(array) if is_structure(&array.elem) => continue,
+                        syn::Type::Array(_) => "[0]",
+                        _ => "",
+                    };
+                    let same_type =
+                        format!("__builtin_types_compatible_p(__typeof__({a}{element}), __typeof__({b}{element}))");
+                    assert(same_type, &format!("type of {message}"));
                 }
+            }
+            syn::Item::Type(item) => {
+                let ours = item.ident.to_string();
+                let same = format!("__builtin_types_compatible_p({ours}, {PREFIX}{ours})");
+                assert(same, &format!("type {ours}"));
             }
             syn::Item::Const(item) => {
                 let ours = item.ident.to_string();
@@ -360,6 +381,7 @@ fn names_are_found() {
     for declared in [Declared::in_header(&header()), Declared::in_bindings(&bindings())] {
         assert!(declared.functions.contains("hak_malloc") && declared.functions.contains("hak_realloc_aligned_sized"));
         assert!(declared.types.contains("hak_stats_t") && declared.types.contains("hak_tier_stats_t"));
+        assert!(declared.types.contains("hak_limit_callback_t") && declared.types.contains("hak_heap_t"));
         assert!(declared.types.contains("hak_config_t") && declared.functions.contains("hak_option_get"));
         assert!(declared.constants.contains("HAK_TIER_NONE") && declared.constants.contains("HAK_VERSION"));
     }
@@ -458,6 +480,11 @@ fn a_wrong_prototype_is_found() {
             "hak_heap_of(ptr: *const c_void) -> *mut hak_heap_options_t",
         ),
         (
+            "hak_limit_set",
+            "callback: hak_limit_callback_t, argument: *mut c_void",
+            "callback: hak_limit_callback_t, argument: *const c_void",
+        ),
+        (
             "hak_option_get",
             "hak_option_get(number: c_uint,",
             "hak_option_get(number: c_int,",
@@ -504,6 +531,12 @@ fn a_wrong_layout_is_found() {
             "hak_tier_stats_t; HAK_TIER_MMAP as usize]",
         ),
         (
+            "element",
+            "type of hak_thread_stats_t.freed",
+            "pub freed: [u64; HAK_TIER_COUNT as usize]",
+            "pub freed: [i64; HAK_TIER_COUNT as usize]",
+        ),
+        (
             "pointer",
             "type of hak_option_t.meaning",
             "pub meaning: *const c_char",
@@ -532,6 +565,12 @@ fn a_wrong_layout_is_found() {
             "size of hak_ace_snapshot_t.classes",
             "[hak_ace_class_t; HAK_ACE_SNAPSHOT_CLASSES]",
             "[hak_ace_class_t; 63]",
+        ),
+        (
+            "function",
+            "type hak_limit_callback_t",
+            "extern \"C\" fn(argument: *mut c_void, size: usize) -> c_int>",
+            "extern \"C\" fn(argument: *mut c_void, size: u32) -> c_int>",
         ),
         (
             "int",

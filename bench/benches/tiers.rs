@@ -2,6 +2,8 @@
 //!
 //! `hit`: allocate, write a byte, free, over and over: the shortest path there is.
 //! `batch of 64`: allocate 64 blocks, then free them in the order of their allocation.
+//! `sized and unsized`: the hit with the release that is told the layout, and with the one that is not, on the allocators
+//! that have both.
 
 mod common;
 
@@ -52,6 +54,26 @@ impl OnPeer for Hit {
     }
 }
 
+struct SizedAndUnsized(Layout);
+
+impl OnPeer for SizedAndUnsized {
+    fn bench<A: Peer>(&self, name: &str, group: &mut BenchmarkGroup<'_, WallTime>) {
+        if !A::USES_LAYOUT {
+            return;
+        }
+        group.bench_function(format!("{name}, sized"), |b| {
+            b.iter(|| release::<A>(allocate::<A>(self.0), self.0))
+        });
+        group.bench_function(format!("{name}, unsized"), |b| {
+            b.iter(|| {
+                let block = black_box(allocate::<A>(self.0));
+                // SAFETY: the block came from `allocate` of the same peer, which has this function.
+                unsafe { A::free_unsized(block) }
+            })
+        });
+    }
+}
+
 struct Batch(Layout);
 
 impl OnPeer for Batch {
@@ -76,6 +98,10 @@ fn tiers(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("{name}, hit"));
         group.throughput(Throughput::Elements(1));
         for_each_peer(&mut group, &Hit(layout));
+        group.finish();
+        let mut group = criterion.benchmark_group(format!("{name}, sized and unsized"));
+        group.throughput(Throughput::Elements(1));
+        for_each_peer(&mut group, &SizedAndUnsized(layout));
         group.finish();
         let mut group = criterion.benchmark_group(format!("{name}, batch of {BATCH}"));
         group.throughput(Throughput::Elements(BATCH as u64));

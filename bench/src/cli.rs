@@ -45,6 +45,10 @@ pub enum Command {
     /// Blocks of 8 KiB to 1 GiB: a suite of workloads, and a summary of all; about three minutes
     #[command(after_help = suite_help(workloads::LARGE, LARGE_EXAMPLES), mut_arg("workload", names_only(workloads::LARGE)))]
     Large(Suite),
+    /// Rust programs with each allocator as their global one: collections, Arc, JSON, patterns, and a summary of all; about
+    /// three minutes
+    #[command(after_help = suite_help(workloads::RUST, RUST_EXAMPLES), mut_arg("workload", names_only(workloads::RUST)))]
+    Rust(Suite),
     /// Single calls: the longest and the typical time of malloc and free, without the times that the thread did not run;
     /// about a minute
     #[command(after_help = LATENCY_HELP)]
@@ -185,6 +189,14 @@ const CLASSIC_EXAMPLES: &str = "Examples:
 const LARGE_EXAMPLES: &str = "Examples:
   hakmem-bench large                                the whole suite; needs about 2 GiB of memory
   hakmem-bench large --workload vector --slots 256  a vector that grows to 256 MiB";
+
+const RUST_EXAMPLES: &str =
+    "An operation is an entry, a record or a pattern: see each workload. The programs are built by
+`cargo build --release -p hakmem-bench --bins`, with `--features all-peers` those of all allocators.
+
+Examples:
+  hakmem-bench rust                                 the whole suite
+  hakmem-bench rust --workload json --only hakmem,mimalloc --rounds 9";
 
 const LATENCY_HELP: &str = "\
 Two threads replace random blocks of 16 B to 1 MiB, and a few of 2 to 8 MiB; one in ten is freed by the other thread. Every
@@ -462,6 +474,7 @@ mod tests {
             workloads::SMALL,
             workloads::CLASSIC,
             workloads::LARGE,
+            workloads::RUST,
             workloads::LATENCY,
             workloads::ACE,
         ] {

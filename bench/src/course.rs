@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     chart,
     cli::{Ace, Cli, Command, Common, Latency, MidLarge, Scale, Suite},
-    latency, phases,
+    latency, phases, programs,
     report::{self, Comparison},
     runner::{self, Field, Limits},
     scale,
@@ -23,9 +23,10 @@ pub fn drive(cli: &Cli) -> Result<(), String> {
     match &cli.command {
         None => midlarge(&cli.midlarge),
         Some(Command::Midlarge(args)) => midlarge(args),
-        Some(Command::Small(args)) => suite("small", workloads::SMALL, args, 240),
-        Some(Command::Classic(args)) => suite("classic", workloads::CLASSIC, args, 150),
-        Some(Command::Large(args)) => suite("large", workloads::LARGE, args, 150),
+        Some(Command::Small(args)) => suite("small", workloads::SMALL, runner::field, args, 240),
+        Some(Command::Classic(args)) => suite("classic", workloads::CLASSIC, runner::field, args, 150),
+        Some(Command::Large(args)) => suite("large", workloads::LARGE, runner::field, args, 150),
+        Some(Command::Rust(args)) => suite("rust", workloads::RUST, programs::field, args, 150),
         Some(Command::Latency(args)) => latencies(args),
         Some(Command::Ace(args)) => ace(args),
         Some(Command::Scale(args)) => scaling(args),
@@ -43,11 +44,17 @@ fn midlarge(args: &MidLarge) -> Result<(), String> {
     course.end(&[("Every run:", csv), ("Chart:", svg)])
 }
 
-fn suite(name: &str, all: &[Workload], args: &Suite, seconds: u64) -> Result<(), String> {
+fn suite(
+    name: &str,
+    all: &[Workload],
+    field: fn(&[String]) -> Field,
+    args: &Suite,
+    seconds: u64,
+) -> Result<(), String> {
     let common = &args.sizes.common;
     let course = Course::run(
         wanted(all, args),
-        runner::field(&common.only),
+        field(&common.only),
         common,
         args.limits(seconds),
         None,

@@ -3,6 +3,7 @@
 //! - [`peers`]: the allocators, one table, each a type that implements [`std::alloc::GlobalAlloc`]
 //! - [`workloads`]: what is measured, one file a workload
 //! - [`worker`]: the process that measures one allocator on one case, once
+//! - [`programs`]: the same for programs with the allocator as their `#[global_allocator]`
 //! - [`runner`]: starts the workers, in an order that is fair to all
 //! - [`stats`], [`report`], [`chart`]: medians, tables, the CSV and the SVG
 //! - [`summary`]: a suite of workloads in one table; [`scale`]: the same work with more and more threads
@@ -20,6 +21,7 @@ pub mod gate;
 pub mod latency;
 pub mod peers;
 pub mod phases;
+pub mod programs;
 pub mod report;
 pub mod ring;
 pub mod rng;

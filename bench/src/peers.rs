@@ -25,6 +25,18 @@ pub trait Peer: GlobalAlloc + Send + Sync + 'static {
     /// To be called in every thread that ends, after its last call of this peer.
     fn thread_end() {}
 
+    /// Whether `dealloc` makes use of the layout.
+    const USES_LAYOUT: bool = false;
+
+    /// The release that is told no layout, of a peer whose `dealloc` makes use of it.
+    ///
+    /// # Safety
+    ///
+    /// As of `dealloc`.
+    unsafe fn free_unsized(_block: *mut u8) {
+        unreachable!("only to be called where USES_LAYOUT is true")
+    }
+
     /// Asks for all memory back that is not in use, where the allocator can be asked.
     fn collect() {}
 
@@ -84,7 +96,7 @@ pub const PEERS: [PeerInfo; 8] = [
         name: "snmalloc",
         what: "snmalloc, Microsoft",
         presence: snmalloc_presence,
-        version: || "crate snmalloc-rs 0.7".into(),
+        version: snmalloc_version,
     },
     PeerInfo {
         name: "rpmalloc",
@@ -102,7 +114,7 @@ pub const PEERS: [PeerInfo; 8] = [
         name: "hakmem",
         what: "this project",
         presence: || Presence::BuiltIn,
-        version: || hakmem_rs::version().to_string(),
+        version: hakmem_version,
     },
 ];
 
@@ -160,19 +172,30 @@ impl Peer for System {
 }
 
 #[cfg(target_env = "gnu")]
-fn system_version() -> String {
+pub fn system_version() -> String {
     // SAFETY: returns a static string.
     let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
     format!("glibc {}", version.to_string_lossy())
 }
 
 #[cfg(not(target_env = "gnu"))]
-fn system_version() -> String {
+pub fn system_version() -> String {
     "not glibc".into()
+}
+
+pub fn hakmem_version() -> String {
+    hakmem_rs::version().to_string()
 }
 
 impl Peer for hakmem_rs::Hakmem {
     const IT: Self = hakmem_rs::Hakmem;
+
+    const USES_LAYOUT: bool = true;
+
+    #[inline]
+    unsafe fn free_unsized(block: *mut u8) {
+        hakmem_sys::hak_free(block.cast());
+    }
 
     fn collect() {
         hakmem_rs::collect(true);
@@ -189,6 +212,13 @@ impl Peer for hakmem_rs::Hakmem {
 impl Peer for tikv_jemallocator::Jemalloc {
     const IT: Self = tikv_jemallocator::Jemalloc;
 
+    const USES_LAYOUT: bool = true;
+
+    #[inline]
+    unsafe fn free_unsized(block: *mut u8) {
+        tikv_jemalloc_sys::free(block.cast());
+    }
+
     fn collect() {
         let nothing = std::ptr::null_mut();
         // SAFETY: these commands read and write no value. 4096 stands for all arenas.
@@ -200,7 +230,7 @@ impl Peer for tikv_jemallocator::Jemalloc {
 }
 
 #[cfg(feature = "jemalloc")]
-fn jemalloc_version() -> String {
+pub fn jemalloc_version() -> String {
     let mut text: *const std::ffi::c_char = std::ptr::null();
     let mut bytes = std::mem::size_of_val(&text);
     // SAFETY: "version" reads one pointer to a static string.
@@ -222,7 +252,7 @@ fn jemalloc_version() -> String {
 }
 
 #[cfg(not(feature = "jemalloc"))]
-fn jemalloc_version() -> String {
+pub fn jemalloc_version() -> String {
     "not built in".into()
 }
 
@@ -237,9 +267,23 @@ fn snmalloc_presence() -> Presence {
     when(cfg!(feature = "snmalloc"), "needs cmake and a C++ compiler")
 }
 
+pub fn snmalloc_version() -> String {
+    "crate snmalloc-rs 0.7".into()
+}
+
 #[cfg(feature = "snmalloc")]
 impl Peer for snmalloc_rs::SnMalloc {
     const IT: Self = snmalloc_rs::SnMalloc::new();
+
+    const USES_LAYOUT: bool = true;
+
+    #[inline]
+    unsafe fn free_unsized(block: *mut u8) {
+        extern "C" {
+            fn sn_free(block: *mut std::ffi::c_void);
+        }
+        sn_free(block.cast());
+    }
 }
 
 #[cfg(test)]
@@ -271,7 +315,11 @@ mod tests {
                         A::IT.dealloc(block, Layout::from_size_align(size * 3, align).unwrap());
                         let zeroed = A::IT.alloc_zeroed(layout);
                         assert!((0..size).all(|i| *zeroed.add(i) == 0));
-                        A::IT.dealloc(zeroed, layout);
+                        if A::USES_LAYOUT {
+                            A::free_unsized(zeroed);
+                        } else {
+                            A::IT.dealloc(zeroed, layout);
+                        }
                     }
                 }
                 A::thread_end();

@@ -13,8 +13,9 @@ use std::{
 
 use crate::{
     peers::{self, Presence},
+    programs,
     worker::{self, Measurement},
-    workloads::Case,
+    workloads::{self, Case},
 };
 
 /// An allocator in the comparison.
@@ -159,13 +160,19 @@ pub fn compare(
     runs
 }
 
-/// Makes one run in a process of its own: this program again, as a worker.
+/// Makes one run in a process of its own: this program again, as a worker, or the program of the allocator.
 pub fn measure_in_worker(contestant: &Contestant, case: &Case) -> Result<Measurement, String> {
-    let program = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
+    let mut command = if workloads::RUST.iter().any(|workload| workload.name == case.workload) {
+        Command::new(programs::path(contestant.peer)?)
+    } else {
+        let program = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
+        let mut command = Command::new(program);
+        command.arg(worker::ARGUMENT);
+        command
+    };
     let case = serde_json::to_string(case).map_err(|e| e.to_string())?;
-    let mut command = Command::new(program);
     command
-        .args([worker::ARGUMENT, contestant.peer, &case])
+        .args([contestant.peer, &case])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

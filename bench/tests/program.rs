@@ -136,6 +136,85 @@ fn a_suite_ends_with_its_summary() {
     assert_svg(&svg, &["churn", "pairs, lifo 16 B"]);
 }
 
+/// In programs of their own, each with its allocator as the global one.
+#[test]
+fn rust_programs_run_on_their_allocators() {
+    let out = folder("rust");
+    let printed = compare(
+        "rust --only hakmem,system,mimalloc,rpmalloc --ops 60 --slots 20 --rounds 1",
+        &out,
+    );
+    let expected = [
+        "rpmalloc: has no complete global allocator for Rust",
+        "Summary: speed of hakmem",
+        "geometric mean: peak RSS",
+        "rust/rust-summary.csv",
+    ];
+    assert_printed(&printed, &expected);
+    let records = records(&fs::read_to_string(out.join("rust.csv")).unwrap());
+    let cases = workloads::RUST
+        .iter()
+        .map(|workload| (workload.cases)(&Request::default()).unwrap().len());
+    assert_eq!(records.len(), 1 + cases.sum::<usize>() * 4);
+    for record in &records[1..] {
+        assert_eq!(record[column("error")], "", "{record:?}");
+        assert!(record[column("allocs")].parse::<u64>().unwrap() >= 60, "{record:?}");
+        let version = &record[column("version")];
+        assert_eq!(
+            version.starts_with("glibc"),
+            record[column("allocator")] == "system",
+            "{record:?}"
+        );
+    }
+}
+
+/// What cargo has not built is named, with what to do about it; that a program is not on its allocator is noticed.
+#[test]
+fn rust_programs_that_are_missing_or_wrong_are_noticed() {
+    let _ = fs::remove_dir_all(folder("programs"));
+    let programs = folder("programs");
+    let alone = programs.join("hakmem-bench");
+    fs::copy(env!("CARGO_BIN_EXE_hakmem-bench"), &alone).unwrap();
+    let rust = |only: &str| {
+        let output = Command::new(&alone)
+            .args([
+                "rust",
+                "--only",
+                only,
+                "--ops",
+                "6",
+                "--rounds",
+                "1",
+                "--workload",
+                "arc",
+            ])
+            .arg("--out")
+            .arg(&programs)
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (succeeded, errors) = rust("hakmem");
+    assert!(
+        !succeeded && errors.contains("cargo build --release -p hakmem-bench --bins"),
+        "{errors}"
+    );
+
+    fs::copy(
+        env!("CARGO_BIN_EXE_hakmem-bench-rust-system"),
+        programs.join("hakmem-bench-rust-hakmem"),
+    )
+    .unwrap();
+    let (succeeded, errors) = rust("hakmem");
+    assert!(
+        !succeeded && errors.contains("this is the program of system"),
+        "{errors}"
+    );
+}
+
 #[test]
 fn scaling_shows_throughput_and_processor_time() {
     let out = folder("scale");

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "core/types.h"
 #include "hakmem.h"
+#include "heap/relief.h"
 #include "tier/mmap.h"
 
 /* A slot of aligned memory; 0 with errno set. */
@@ -32,7 +33,11 @@ static uintptr_t aligned_slot(size_t alignment, size_t size) {
     size = hak_good_size(bytes);               /* a sized free will take the block for one of that class */
   }
   bool zeroed;
-  uintptr_t block = (uintptr_t)hak_mmap_alloc_mt(size, alignment, &zeroed);
+  hak_relief_t relief = {0};
+  uintptr_t block;
+  do {
+    block = (uintptr_t)hak_mmap_alloc_mt(size, alignment, &zeroed);
+  } while (HAK_UNLIKELY(block == 0) && hak_relief_mt(&relief, size));
   return block | (block != 0 && zeroed ? HAK_SLOT_ZERO : 0);
 }
 

@@ -19,6 +19,7 @@
 #include "core/stats.h"
 #include "hakmem.h"
 #include "heap/background.h"
+#include "heap/relief.h"
 #include "heap/theap.h"
 #include "tier/ace.h"
 #include "tier/mid.h"
@@ -71,8 +72,8 @@ static uintptr_t alloc_walk(hak_theap_t *heap, unsigned first, size_t size) {
   return alloc_from_tier(first, heap, size);
 }
 
-__attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site) {
-  if (HAK_UNLIKELY(size > PTRDIFF_MAX)) return alloc_failed(size, site);
+/* hak_alloc_slot for a size that can be, without a word when there is no memory. */
+HAK_FAST uintptr_t alloc_try(size_t size) {
   hak_theap_t *heap = hak_theap_get(), *borrowed = NULL;
   if (HAK_UNLIKELY(heap == NULL)) heap = borrowed = hak_theap_borrow();
   unsigned first = alloc_first_tier(size);
@@ -83,14 +84,33 @@ __attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site
   }
   if (HAK_UNLIKELY(borrowed != NULL)) hak_theap_return(borrowed);
   hak_background_tick_mt();
-  if (HAK_LIKELY(slot != 0)) return slot;
+  if (HAK_LIKELY(slot != 0)) {
+    (void)hak_counted((void *)(slot & ~HAK_SLOT_ZERO));
+    return slot;
+  }
   /* A block that stands in for one of another tier has the size of that one's class: what is done later by size alone,
    * a sized free or a resize in place, counts on it. */
   bool zeroed;
   void *block = hak_mmap_alloc_mt(first == HAK_AT_MMAP ? size : hak_good_size(size), HAK_GRAIN, &zeroed);
-  if (HAK_LIKELY(block != NULL)) return (uintptr_t)block | (zeroed ? HAK_SLOT_ZERO : 0);
-  if (heap != NULL) hak_count(&heap->tier[first].failed, 1);
+  return HAK_LIKELY(block != NULL) ? (uintptr_t)block | (zeroed ? HAK_SLOT_ZERO : 0) : 0;
+}
+
+/* There was no memory; if it was the limit, that may change. */
+HAK_SLOW_STATIC uintptr_t alloc_again(size_t size, const void *site) {
+  hak_relief_t relief = {0};
+  while (hak_relief_mt(&relief, size)) {
+    uintptr_t slot = alloc_try(size);
+    if (slot != 0) return slot;
+  }
+  hak_theap_t *heap = hak_tls.heap;
+  if (heap != NULL) hak_count(&heap->tier[alloc_first_tier(size)].failed, 1);
   return alloc_failed(size, site);
+}
+
+__attribute__((noinline)) uintptr_t hak_alloc_slot(size_t size, const void *site) {
+  if (HAK_UNLIKELY(size > PTRDIFF_MAX)) return alloc_failed(size, site);
+  uintptr_t slot = alloc_try(size);
+  return HAK_LIKELY(slot != 0) ? slot : alloc_again(size, site);
 }
 
 HAK_FAST void *alloc_from_slot(uintptr_t slot) { return (void *)(slot & ~HAK_SLOT_ZERO); }
@@ -108,7 +128,7 @@ static __attribute__((noinline)) void *alloc_ace(size_t size, const void *site) 
   if (HAK_UNLIKELY(magazine->count == 0)) return alloc_slow(size, site);
   hak_block_t *block = alloc_from_slot(magazine->slots[--magazine->count]);
   block->key = 0; /* as in alloc_from_magazine */
-  return block;
+  return hak_counted(block);
 }
 
 HAK_FAST void *alloc_from_bin(size_t offset, size_t size, const void *site) {
@@ -124,6 +144,7 @@ HAK_FAST bool alloc_from_magazine(size_t size, uintptr_t *slot) {
   magazine->count = count;
   *slot = magazine->slots[count];
   ((hak_block_t *)(*slot & ~HAK_SLOT_ZERO))->key = 0; /* as above; in a block that is zero it changes nothing */
+  (void)hak_counted((void *)(*slot & ~HAK_SLOT_ZERO));
   return true;
 }
 

@@ -2,6 +2,7 @@
 #ifndef HAK_API_ALLOC_H
 #define HAK_API_ALLOC_H
 
+#include "api/count.h"
 #include "heap/theap.h"
 
 /* Takes a block from the bin at an offset in hak_tls; NULL when it is empty. */
@@ -12,7 +13,7 @@ HAK_FAST void *hak_bin_pop(size_t offset) {
   bin->head = block->next;
   bin->room++;
   block->key = 0; /* the mark of a free block; see hak_freed_key */
-  return block;
+  return hak_counted(block);
 }
 
 /* A slot: a block of at least `size` bytes, with HAK_SLOT_ZERO set if it is known to be zero; 0 with errno = ENOMEM when

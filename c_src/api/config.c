@@ -1,6 +1,7 @@
 /* What was built in and what is on, to read and to compute with. */
 #include "base/check.h"
 #include "core/options.h"
+#include "core/stats.h"
 #include "hakmem.h"
 #include "heap/theap.h"
 #include "tier/tiers.h"
@@ -13,13 +14,33 @@
 #else
 #define CONFIG_OVERRIDE 0
 #endif
+#ifdef HAK_LOCAL_DYNAMIC_TLS
+#define CONFIG_LOCAL_DYNAMIC_TLS 1
+#else
+#define CONFIG_LOCAL_DYNAMIC_TLS 0
+#endif
+#ifdef HAK_INLINE_HITS
+#define CONFIG_INLINE_HITS 1
+#else
+#define CONFIG_INLINE_HITS 0
+#endif
+#ifdef HAK_VALGRIND
+#define CONFIG_VALGRIND 1
+#else
+#define CONFIG_VALGRIND 0
+#endif
+
+static const char *config_yes(int value) { return value != 0 ? "yes" : "no"; }
 
 void hak_config_print(int fd) {
   (void)hak_theap_get(); /* the options */
   hak_print(fd, "hakmem %d.%d.%d", HAK_VERSION / 10000, HAK_VERSION / 100 % 100, HAK_VERSION % 100);
   hak_print(fd, "compiler: %s", __VERSION__);
   hak_print(fd, "flags: %s", HAK_BUILD_FLAGS);
-  hak_print(fd, "malloc and free replaced: %s; assertions: level %d", CONFIG_OVERRIDE ? "yes" : "no", HAK_DEBUG_LEVEL);
+  hak_print(fd, "malloc and free replaced: %s; assertions: level %d", config_yes(CONFIG_OVERRIDE), HAK_DEBUG_LEVEL);
+  hak_print(fd, "background: %s; counts hits: %s; local-dynamic TLS: %s; inlines hits: %s; valgrind: %s",
+            config_yes(HAK_BACKGROUND), config_yes(HAK_COUNTS_HITS), config_yes(CONFIG_LOCAL_DYNAMIC_TLS),
+            config_yes(CONFIG_INLINE_HITS), config_yes(CONFIG_VALGRIND));
 #define CONFIG_TIER(NAME, name, max, what)                                            \
   if (HAK_TIER_##NAME == HAK_TIER_MMAP) {                                             \
     hak_print(fd, "tier %s: built in, above; %s", #name, what);                       \
@@ -39,6 +60,11 @@ int hak_config_get(hak_config_t *config) {
                            .version = HAK_VERSION,
                            .replaces_malloc = CONFIG_OVERRIDE,
                            .assertions = HAK_DEBUG_LEVEL,
+                           .background = HAK_BACKGROUND,
+                           .counts_hits = HAK_COUNTS_HITS,
+                           .local_dynamic_tls = CONFIG_LOCAL_DYNAMIC_TLS,
+                           .inlines_hits = CONFIG_INLINE_HITS,
+                           .valgrind = CONFIG_VALGRIND,
 #define CONFIG_LIMIT(NAME, name, max, what) .tier_bytes[HAK_TIER_##NAME] = (max),
                            HAK_TIERS_TABLE(CONFIG_LIMIT)
 #undef CONFIG_LIMIT

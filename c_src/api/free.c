@@ -13,6 +13,7 @@
  */
 #include "api/aligned.h"
 #include "api/block.h"
+#include "api/count.h"
 #include "base/check.h"
 #include "core/guard.h"
 #include "core/magazine.h"
@@ -251,6 +252,7 @@ HAK_FAST void free_elsewhere(void *p, uint64_t view, const char *function) {
 }
 
 HAK_FAST void free_from(void *p, const char *function) {
+  hak_count_free(p);
   uint64_t view = hak_tls_or_self(hak_tagmap_view(p));
   if (HAK_UNLIKELY(view < HAK_VIEW_SLAB)) {
     free_elsewhere(p, view, function);
@@ -277,6 +279,7 @@ HAK_HIT void hak_free_sized(void *p, size_t size) {
     free_from(p, "hak_free_sized");
     return;
   }
+  hak_count_free(p);
   size_t offset = hak_bin_by_128[(size + 127) >> 7];
   hak_magazine_t HAK_TLS *magazine = hak_tls_magazine(offset);
   uint32_t count = magazine->count;

@@ -4,12 +4,14 @@
 #include "api/ace.h"
 #include "api/block.h"
 #include "base/check.h"
-#include "core/purge.h"
+#include "core/limit.h"
 #include "core/registry.h"
 #include "core/segment.h"
 #include "core/stats.h"
 #include "hakmem.h"
 #include "heap/arena.h"
+#include "heap/holds.h"
+#include "heap/relief.h"
 #include "heap/theap.h"
 #include "tier/mmap.h"
 #include "tier/tiers.h"
@@ -38,14 +40,18 @@ const char *hak_tier_name(int tier) {
   }
 }
 
-void hak_collect(int force) {
-  hak_theap_t *heap = hak_tls.heap;
-  if (heap != NULL) hak_theap_flush(heap);
-  if (heap != NULL && force) hak_theap_purge(heap);
-  hak_theap_collect_others_mt(force != 0);
-  hak_arena_collect_all_mt();
-  hak_purge_all_mt(force != 0);
-  hak_mmap_collect_mt(force != 0);
+void hak_collect(int force) { hak_relief_collect_mt(force != 0); }
+
+int hak_thread_stats_get(hak_thread_stats_t *stats) {
+  if (stats->size != sizeof(*stats)) return 0;
+  *stats = (hak_thread_stats_t){.size = sizeof(*stats)};
+  hak_holds(stats);
+  const hak_theap_t *heap = hak_tls.heap;
+  for (unsigned tier = 0; heap != NULL && tier < HAK_TIER_COUNT; tier++) {
+    stats->allocated[tier] = hak_load_relaxed(&heap->tier[tier].allocated) - heap->allocated_before[tier];
+    stats->freed[tier] = hak_load_relaxed(&heap->tier[tier].freed) - heap->freed_before[tier];
+  }
+  return 1;
 }
 
 static uint64_t info_slices(_Atomic(int64_t) *slices) {
@@ -73,8 +79,12 @@ int hak_stats_get(hak_stats_t *stats) {
   }
   hak_tier_stats_t *mmap = &stats->tier[HAK_TIER_MMAP];
   hak_mmap_stats_mt(&stats->mmap_bytes, &stats->mmap_cached_bytes, &mmap->served, &mmap->returned);
-  mmap->refills = mmap->served;
+  mmap->refills = mmap->allocated = mmap->served;
+  mmap->freed = mmap->returned;
   hak_arena_sum_mt(&stats->program_heaps, &stats->program_heap_bytes);
+  stats->held_bytes = (uint64_t)hak_limit_held_mt();
+  stats->limit_bytes = hak_limit_bytes_mt() == INT64_MAX ? 0 : (uint64_t)hak_limit_bytes_mt();
+  stats->limit_failed = hak_load_relaxed(hak_limit_failed());
   return 1;
 }
 
@@ -94,6 +104,9 @@ void hak_stats_print(int fd) {
   INFO_FIGURE(remote_blocks);
   INFO_FIGURE(program_heaps);
   INFO_FIGURE(program_heap_bytes);
+  INFO_FIGURE(held_bytes);
+  INFO_FIGURE(limit_bytes);
+  INFO_FIGURE(limit_failed);
 #undef INFO_FIGURE
   for (int tier = 0; tier < HAK_TIER_COUNT; tier++) {
 #define INFO_COUNTER(name, meaning) \

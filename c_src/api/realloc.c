@@ -10,6 +10,7 @@
 #include "api/realloc.h"
 #include "hakmem.h"
 #include "heap/arena.h"
+#include "heap/relief.h"
 #include "tier/mmap.h"
 
 /* A new block with the old one's content; the old one is freed unless there is no memory. */
@@ -33,16 +34,26 @@ static void *realloc_move_in(hak_heap_t *heap, void *old, size_t bytes, size_t o
   return (void *)slot;
 }
 
-/* A mapping, resized to another size that only a mapping has; NULL when it has to be moved. */
-static void *realloc_mapping(void *p, const hak_block_info_t *info, size_t size) {
+/* A mapping, resized to another size that only a mapping has; NULL when it has to be moved, or cannot be: `*over`, which
+ * would take even more. */
+static void *realloc_mapping(void *p, const hak_block_info_t *info, size_t size, bool *over) {
+  *over = false;
   if (size > PTRDIFF_MAX) return NULL;
-  return info->heap == NULL ? hak_mmap_resize_mt(p, size) : hak_arena_resize_mt(info->heap, p, info->bytes, size);
+  hak_relief_t relief = {0};
+  void *resized;
+  do {
+    resized = info->heap == NULL ? hak_mmap_resize_mt(p, size) : hak_arena_resize_mt(info->heap, p, info->bytes, size);
+  } while (resized == NULL && hak_relief_mt(&relief, size));
+  *over = relief.over;
+  if (relief.over) errno = ENOMEM;
+  return resized;
 }
 
 void *hak_realloc_checked(void *p, const hak_block_info_t *info, size_t size, const char *function) {
   if (info->tier == HAK_TIER_MMAP && size > HAK_ACE_MAX) {
-    void *resized = realloc_mapping(p, info, size);
-    if (resized != NULL) return resized;
+    bool over;
+    void *resized = realloc_mapping(p, info, size, &over);
+    if (resized != NULL || over) return resized;
   } else if (size <= info->bytes && (size >= info->bytes / 2 || hak_good_size(size) == info->bytes)) {
     return p;
   }
@@ -88,8 +99,10 @@ static __attribute__((noinline)) void *realloc_sized_other(void *p, size_t align
   if (old_bytes > HAK_ACE_MAX && new_bytes > HAK_ACE_MAX) {
     if (alignment <= hak_os_page_bytes() || new_size <= old_size) { /* one that shrinks stays where it is */
       hak_block_info_t info = hak_block_check(p, "hak_realloc_aligned_sized");
-      void *resized = info.tier == HAK_TIER_MMAP ? realloc_mapping(p, &info, new_size == 0 ? 1 : new_size) : NULL;
-      if (resized != NULL) return resized;
+      bool over = false;
+      void *resized =
+          info.tier == HAK_TIER_MMAP ? realloc_mapping(p, &info, new_size == 0 ? 1 : new_size, &over) : NULL;
+      if (resized != NULL || over) return resized;
     }
   } else if (new_bytes <= HAK_ACE_MAX && hak_good_size(old_bytes) == hak_good_size(new_bytes)) {
     return p;

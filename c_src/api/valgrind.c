@@ -17,8 +17,10 @@
 #undef hak_usable_size
 #undef hak_tier_of
 #undef hak_collect
+#undef hak_limit_set
 #undef hak_stats_get
 #undef hak_stats_print
+#undef hak_thread_stats_get
 #undef hak_heap_new
 #undef hak_heap_malloc
 #undef hak_heap_zalloc
@@ -55,8 +57,10 @@ HAK_API void hak_free_aligned_sized(void *p, size_t alignment, size_t size);
 HAK_API size_t hak_usable_size(const void *p);
 HAK_API int hak_tier_of(const void *p);
 HAK_API void hak_collect(int force);
+HAK_API void hak_limit_set(size_t bytes, hak_limit_callback_t callback, void *argument);
 HAK_API int hak_stats_get(hak_stats_t *stats);
 HAK_API void hak_stats_print(int fd);
+HAK_API int hak_thread_stats_get(hak_thread_stats_t *stats);
 HAK_API void hak_config_print(int fd);
 HAK_API int hak_ace_snapshot(hak_ace_snapshot_t *snapshot);
 HAK_API hak_heap_t *hak_heap_new(const hak_heap_options_t *options);
@@ -278,6 +282,12 @@ void hak_collect(int force) {
   hak_memcheck_resume();
 }
 
+void hak_limit_set(size_t bytes, hak_limit_callback_t callback, void *argument) {
+  hak_memcheck_pause();
+  hak_plain_limit_set(bytes, callback, argument);
+  hak_memcheck_resume();
+}
+
 int hak_stats_get(hak_stats_t *stats) {
   hak_memcheck_pause();
   int done = hak_plain_stats_get(stats);
@@ -289,6 +299,13 @@ void hak_stats_print(int fd) {
   hak_memcheck_pause();
   hak_plain_stats_print(fd);
   hak_memcheck_resume();
+}
+
+int hak_thread_stats_get(hak_thread_stats_t *stats) {
+  hak_memcheck_pause();
+  int done = hak_plain_thread_stats_get(stats);
+  hak_memcheck_resume();
+  return done;
 }
 
 void hak_config_print(int fd) {

@@ -1,14 +1,14 @@
 /* Assertions of three costs. hak_check is always on and ends the process: use it where going on would corrupt memory.
- * hak_assert is for debug builds (no NDEBUG). hak_assert_slow walks structures and wants HAK_DEBUG=2. */
+ * hak_assert is for debug builds (no NDEBUG) and HAK_DEBUG=1. hak_assert_slow walks structures and wants HAK_DEBUG=2. */
 #ifndef HAK_BASE_CHECK_H
 #define HAK_BASE_CHECK_H
 
 #include "base/log.h"
 
-#ifdef NDEBUG
-#define HAK_DEBUG_LEVEL 0
-#elif defined(HAK_DEBUG)
+#ifdef HAK_DEBUG
 #define HAK_DEBUG_LEVEL HAK_DEBUG
+#elif defined(NDEBUG)
+#define HAK_DEBUG_LEVEL 0
 #else
 #define HAK_DEBUG_LEVEL 1
 #endif

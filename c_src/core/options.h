@@ -5,6 +5,11 @@
 
 #include "base/attr.h"
 
+/* What the background thread's option is by default, for builds that want it. */
+#ifndef HAK_BACKGROUND
+#define HAK_BACKGROUND 0
+#endif
+
 /*   X(name, NAME, default, least, most, meaning) */
 #define HAK_OPTIONS(X)                                                                                              \
   X(tiny, TINY, 1, 0, 1, "serve requests to 1 KiB from the tiny tier (0: the next tier does)")                      \
@@ -20,7 +25,8 @@
   X(purge_delay_ms, PURGE_DELAY_MS, 1000, 0, INT64_MAX, "age at which free memory is given back within that bound") \
   X(huge_pages, HUGE_PAGES, 1, 0, 2,                                                                                \
     "huge pages in segments after the first 16 MiB (0: as the system does, 1: never, 2: asked for)")                \
-  X(background, BACKGROUND, 0, 0, 1, "a thread gives back what is old while the program does nothing")              \
+  X(background, BACKGROUND, HAK_BACKGROUND, 0, 1, "a thread gives back what is old while the program does nothing") \
+  X(limit_kib, LIMIT_KIB, 0, 0, INT64_MAX / 1024, "the most that may be held for the program (0: no limit)")        \
   X(mmap_cache_kib, MMAP_CACHE_KIB, 65536, 0, INT64_MAX / 1024,                                                     \
     "free mappings kept by the mmap tier, or half of its live bytes if larger")                                     \
   X(profile, PROFILE, 0, 0, 2,                                                                                      \

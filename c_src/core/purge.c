@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "core/hints.h"
+#include "core/limit.h"
 #include "core/options.h"
 #include "core/segment.h"
 #include "core/span.h"
@@ -64,6 +65,7 @@ static void purge_segment(hak_segment_t *segment, purge_budget_t *budget, bool e
       budget->slices -= slices;
       uint64_t dirty = hak_and_relaxed(&segment->xdirty, ~run) & run;
       (void)hak_sub_relaxed(hak_segment_dirty_slices(), (int64_t)hak_count_bits(dirty));
+      hak_limit_give_mt(hak_count_bits(dirty) * HAK_SLICE_BYTES);
       (void)hak_add_relaxed(&purge_xbytes, (uint64_t)slices * HAK_SLICE_BYTES);
       if (early) (void)hak_or_relaxed(&segment->xpurged, dirty_run);
     } else {

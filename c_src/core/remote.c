@@ -13,6 +13,8 @@ static hak_block_t *remote_first(uint64_t inbox) {
   return (hak_block_t *)(uintptr_t)(inbox & (((uint64_t)1 << REMOTE_COUNT_SHIFT) - 1));
 }
 
+uint64_t hak_remote_posts_mt(const hak_theap_t *heap) { return hak_load_relaxed(&heap->xinbox) >> REMOTE_COUNT_SHIFT; }
+
 /* Takes in what was posted to a heap whose owner does not come by, unless it or somebody else is at it. */
 HAK_SLOW_STATIC void remote_help(hak_theap_t *owner) {
   do {

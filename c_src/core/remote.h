@@ -71,6 +71,9 @@ HAK_HIDDEN void hak_remote_post_all(hak_theap_t *heap);
 /* Posts one block without a heap of one's own: for a thread that could not get one. _mt */
 HAK_HIDDEN void hak_remote_post_one_mt(hak_block_t *block, hak_tag_t tag);
 
+/* How many posts wait in the heap's inbox; modulo 65536. _mt */
+HAK_HIDDEN uint64_t hak_remote_posts_mt(const hak_theap_t *heap);
+
 /* To be called after a heap was parked: takes in what was posted to it until then. _mt */
 HAK_HIDDEN void hak_remote_help_parked_mt(hak_theap_t *heap);
 

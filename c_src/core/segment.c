@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "core/hints.h"
+#include "core/limit.h"
 #include "core/options.h"
 #include "core/purge.h"
 
@@ -77,6 +78,10 @@ static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *ze
       continue;
     }
     unsigned dirty_slices = hak_count_bits(hak_load_relaxed(&segment->xdirty) & run);
+    if (dirty_slices != slices && HAK_UNLIKELY(!hak_limit_take_mt((slices - dirty_slices) * HAK_SLICE_BYTES))) {
+      hak_segment_return_mt(segment, run);
+      return NULL;
+    }
     *zeroed = dirty_slices == 0;
     if (HAK_UNLIKELY((hak_load_relaxed(&segment->xpurged) & run) != 0)) {
       hak_purge_regret_mt(hak_count_bits(hak_and_relaxed(&segment->xpurged, ~run) & run));
@@ -161,28 +166,38 @@ static void *segment_search(unsigned slices, bool *zeroed) {
     if (!exact) continue; /* it may still have the shorter run that the hint speaks of */
     hak_hint_clear(kind, i);
     base = segment_take_from(segment, slices, zeroed); /* the second look of the hints' protocol */
-    if (base == NULL) continue;
+    if (base == NULL && HAK_LIKELY(!hak_limit_met)) continue;
     segment_hint_runs(segment, 0, hak_load_seq(&segment->xfree)); /* we cleared what may still hold */
-    return base;
+    if (base != NULL) return base;
   }
   return NULL;
 }
 
-void *hak_segment_take_mt(unsigned slices, bool *zeroed) {
-  hak_assert(slices >= 1 && slices < HAK_SLICES);
+/* hak_segment_take_mt. Ends without memory at once when the limit refuses: more segments would not be allowed more. */
+static void *segment_take(unsigned slices, bool *zeroed) {
   for (;;) {
     uint32_t seen = hak_segment_count_mt();
     void *base = segment_search(slices, zeroed);
     if (base != NULL) return base;
+    if (HAK_UNLIKELY(hak_limit_met)) return NULL;
     hak_lock(&hak_segment_lock);
     /* If others grew meanwhile, their segments are searched before more is mapped. */
     bool more = hak_segment_count_mt() != seen || segment_grow_locked();
     hak_unlock(&hak_segment_lock);
     if (more) continue;
     base = segment_search(slices, zeroed); /* others may have given some back meanwhile */
-    if (base == NULL) (void)hak_add_relaxed(&segment_xfailures, 1);
     return base;
   }
+}
+
+void *hak_segment_take_mt(unsigned slices, bool *zeroed) {
+  hak_assert(slices >= 1 && slices < HAK_SLICES);
+  bool met = hak_limit_met;
+  hak_limit_met = false;
+  void *base = segment_take(slices, zeroed);
+  if (base == NULL) (void)hak_add_relaxed(&segment_xfailures, 1);
+  if (base != NULL || met) hak_limit_met = met; /* one segment may have been refused, and another had used memory */
+  return base;
 }
 
 uint64_t hak_segment_failures_mt(void) { return hak_load_relaxed(&segment_xfailures); }
@@ -218,7 +233,9 @@ size_t hak_segment_unmap_free_mt(void) {
     if (hak_os_unmap(segment->base + HAK_SLICE_BYTES, bytes)) {
       /* A mapping that got the addresses meanwhile is one of the mmap tier, which does not use the tags. */
       hak_tagmap_forget_mt(segment->base + HAK_SLICE_BYTES, HAK_SLICES - 1);
-      (void)hak_sub_relaxed(&segment_slices.xdirty, (int64_t)hak_count_bits(hak_load_relaxed(&segment->xdirty)));
+      unsigned dirty = hak_count_bits(hak_load_relaxed(&segment->xdirty));
+      (void)hak_sub_relaxed(&segment_slices.xdirty, (int64_t)dirty);
+      hak_limit_give_mt(dirty * HAK_SLICE_BYTES);
       (void)hak_add_relaxed(&segment_xunmapped_bytes, bytes);
       total += bytes;
     } else { /* a mapping more than the system allows */
@@ -239,5 +256,6 @@ void hak_segment_recount_dirty(void) {
     const hak_segment_t *segment = hak_segment_at_mt(i);
     dirty += hak_count_bits(hak_load_relaxed(&segment->xfree) & hak_load_relaxed(&segment->xdirty));
   }
+  hak_limit_correct((dirty - hak_load_relaxed(&segment_slices.xdirty)) * (int64_t)HAK_SLICE_BYTES);
   hak_store_relaxed(&segment_slices.xdirty, dirty);
 }

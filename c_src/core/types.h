@@ -167,7 +167,7 @@ _Static_assert(sizeof(hak_segment_t) <= HAK_SEGMENT_COLOUR_BYTES, "a segment's m
 
 /* Written by the owner with hak_count, read by anybody. The order is that of the table in core/stats.h. */
 typedef struct hak_tier_counters {
-  _Atomic uint64_t refills, served, returned, fell_through, failed;
+  _Atomic uint64_t refills, served, returned, fell_through, failed, allocated, freed;
 } hak_tier_counters_t;
 
 #define HAK_TIERS 5
@@ -199,6 +199,8 @@ struct hak_theap {
   hak_slab_t *spare;                   /* an empty slab kept for the next class that wants one */
   hak_slab_t *slabs[HAK_SLAB_CLASSES]; /* slabs with free or uncarved blocks; the first is carved */
   hak_tier_counters_t tier[HAK_TIERS];
+  uint64_t allocated_before[HAK_TIERS]; /* what those of threads that had the heap before this one were */
+  uint64_t freed_before[HAK_TIERS];
   _Atomic uint64_t remote_posts, remote_blocks;
   uint64_t sampled_ms; /* when magazines were last sampled for that */
   uint64_t open;       /* classes whose magazines are open; the others are empty */

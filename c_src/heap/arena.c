@@ -14,6 +14,7 @@
 #include "base/atomic.h"
 #include "base/check.h"
 #include "core/purge.h"
+#include "heap/relief.h"
 #include "heap/theap.h"
 
 /* ---- Account ---- */
@@ -70,7 +71,8 @@ HAK_FAST uintptr_t arena_pop(hak_heap_t *heap, unsigned bin, size_t bytes, size_
 }
 
 /* A block of the mmap tier; what it will take is accounted for while it is made, so that the limit holds. */
-static uintptr_t arena_map(hak_heap_t *heap, size_t size, const hak_arena_request_t *request, const char *function) {
+static uintptr_t arena_map(hak_heap_t *heap, size_t size, const hak_arena_request_t *request, hak_relief_t *relief,
+                           const char *function) {
   size_t page = hak_os_page_bytes();
   if (size > PTRDIFF_MAX - page) return arena_refuse(heap, size, function);
   size_t bytes = size == 0 ? page : hak_align_up(size, page);
@@ -80,7 +82,10 @@ static uintptr_t arena_map(hak_heap_t *heap, size_t size, const hak_arena_reques
   hak_unlock(&heap->lock);
   if (!fits) return arena_refuse(heap, size, function);
   bool zeroed;
-  void *block = hak_mmap_alloc_on_mt(&heap->mappings, bytes, request->alignment, &zeroed);
+  void *block;
+  do {
+    block = hak_mmap_alloc_on_mt(&heap->mappings, bytes, request->alignment, &zeroed);
+  } while (HAK_UNLIKELY(block == NULL) && hak_relief_mt(relief, size));
   hak_lock(&heap->lock);
   if (block != NULL) {
     heap->blocks++;
@@ -96,7 +101,8 @@ static uintptr_t arena_map(hak_heap_t *heap, size_t size, const hak_arena_reques
 
 __attribute__((noinline)) uintptr_t hak_arena_slot_mt(hak_heap_t *heap, const hak_arena_request_t *request,
                                                       const char *function) {
-  if (request->class_bytes > HAK_ACE_MAX) return arena_map(heap, request->size, request, function);
+  hak_relief_t relief = {0};
+  if (request->class_bytes > HAK_ACE_MAX) return arena_map(heap, request->size, request, &relief, function);
   unsigned bin = hak_arena_bin_of(request->class_bytes);
   size_t bytes = hak_arena_bin_bytes(bin);
   for (;;) {
@@ -110,7 +116,8 @@ __attribute__((noinline)) uintptr_t hak_arena_slot_mt(hak_heap_t *heap, const ha
     if (!fits) return arena_refuse(heap, request->size, function);
     /* Another thread may make one, too, or take all the blocks of this one before we come: then once more. */
     hak_area_t *area = hak_area_make_mt(heap, bin, slices);
-    if (area == NULL) return arena_map(heap, bytes, request, function);
+    if (area == NULL && hak_relief_mt(&relief, request->size)) continue;
+    if (area == NULL) return arena_map(heap, bytes, request, &relief, function);
     hak_lock(&heap->lock);
     hak_area_add_locked(heap, area);
     hak_unlock(&heap->lock);

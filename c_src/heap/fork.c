@@ -5,6 +5,7 @@
 #include "base/atomic.h"
 #include "core/adapt.h"
 #include "core/guard.h"
+#include "core/limit.h"
 #include "core/profile.h"
 #include "core/registry.h"
 #include "core/segment.h"
@@ -29,6 +30,7 @@ static void fork_prepare(void) {
   hak_arena_lock_all_mt();
   hak_lock(&hak_segment_lock);
   hak_lock(&hak_mmap_lock);
+  hak_lock(&hak_limit_lock);
   if (HAK_PROFILING) hak_lock(&hak_profile_lock);
   hak_locks_begin_mine();
   hak_memcheck_resume();
@@ -38,6 +40,7 @@ static void fork_parent(void) {
   hak_memcheck_pause();
   hak_locks_end_mine();
   if (HAK_PROFILING) hak_unlock(&hak_profile_lock);
+  hak_unlock(&hak_limit_lock);
   hak_unlock(&hak_mmap_lock);
   hak_unlock(&hak_segment_lock);
   hak_arena_unlock_all_mt();
@@ -53,6 +56,7 @@ static void fork_child(void) {
   hak_locks_end_mine();
   hak_os_reset();
   hak_background_init();
+  hak_lock_reset(&hak_limit_lock);
   if (HAK_PROFILING) hak_lock_reset(&hak_profile_lock);
   hak_lock_reset(&hak_mmap_lock);
   hak_lock_reset(&hak_segment_lock);

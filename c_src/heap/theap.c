@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "core/adapt.h"
 #include "core/guard.h"
+#include "core/limit.h"
 #include "core/magazine.h"
 #include "core/options.h"
 #include "core/purge.h"
@@ -38,6 +39,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
   if (first) {
     hak_options_init();
     hak_adapt_init();
+    if (hak_options.limit_kib != 0) hak_limit_start(hak_options.limit_kib * (int64_t)HAK_KIB);
     hak_background_init();
     hak_tagmap_init();
     hak_segment_init();
@@ -62,6 +64,10 @@ static void heap_attach(hak_theap_t *heap) {
     if ((heap->open >> c & 1) != 0 || hak_load_relaxed(&heap->adapt[c].xcapacity) != 0) {
       hak_adapt_close(heap, c, hak_magazine_of(heap, c));
     }
+  }
+  for (unsigned t = 0; t < HAK_TIERS; t++) {
+    heap->allocated_before[t] = hak_load_relaxed(&heap->tier[t].allocated);
+    heap->freed_before[t] = hak_load_relaxed(&heap->tier[t].freed);
   }
   tls->self = hak_tag_code(heap->id);
   tls->heap = heap;

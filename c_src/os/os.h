@@ -77,7 +77,7 @@ HAK_FAST void hak_unlock(hak_lock_t *lock);
 /* Sleeps while *word == value, or not at all; the caller looks again. Wakes one sleeper. Keep errno. */
 HAK_HIDDEN void hak_os_wait(_Atomic uint32_t *word, uint32_t value);
 HAK_HIDDEN void hak_os_wait_ms(_Atomic uint32_t *word, uint32_t value, uint64_t ms); /* no longer than this */
-HAK_HIDDEN void hak_os_wake(_Atomic uint32_t *word);
+HAK_SLOW void hak_os_wake(_Atomic uint32_t *word);
 
 HAK_FAST void hak_unlock(hak_lock_t *lock) {
   if (HAK_UNLIKELY(hak_os_locks_mine)) return;

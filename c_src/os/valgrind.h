@@ -53,8 +53,10 @@ HAK_FAST void hak_memcheck_extend(void *block, size_t bytes) {
 #define hak_usable_size hak_plain_usable_size
 #define hak_tier_of hak_plain_tier_of
 #define hak_collect hak_plain_collect
+#define hak_limit_set hak_plain_limit_set
 #define hak_stats_get hak_plain_stats_get
 #define hak_stats_print hak_plain_stats_print
+#define hak_thread_stats_get hak_plain_thread_stats_get
 #define hak_heap_new hak_plain_heap_new
 #define hak_heap_malloc hak_plain_heap_malloc
 #define hak_heap_zalloc hak_plain_heap_zalloc

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "core/limit.h"
 #include "core/options.h"
 #include "core/purge.h"
 #include "core/segment.h"
@@ -42,6 +43,18 @@ static uint64_t mmap_served, mmap_returned;
 
 static size_t mmap_home(const void *base) {
   return (size_t)(((uintptr_t)base >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (mmap_capacity - 1);
+}
+
+/* For the limit: what is counted there, and blocks that are being moved, which are in no table then. */
+static size_t mmap_counted_bytes, mmap_moving_bytes;
+
+/* Frees the lock after live blocks or the cache changed, and counts that, but for `taken` bytes that the limit has granted
+ * and so counted for it. (What is on its way to be unmapped or purged is not counted any more.) */
+static void mmap_unlock_changed(size_t taken) {
+  size_t bytes = mmap_live_bytes + mmap_moving_bytes + hak_mmap_cache_dirty_locked();
+  if (bytes != mmap_counted_bytes + taken) hak_limit_correct((int64_t)bytes - (int64_t)(mmap_counted_bytes + taken));
+  mmap_counted_bytes = bytes;
+  hak_unlock(&hak_mmap_lock);
 }
 
 static mmap_block_t *mmap_find_locked(const void *base) {
@@ -119,7 +132,7 @@ static bool mmap_unmap(hak_extent_t extent) {
   extent.freed_ms = hak_os_now_ms();
   hak_lock(&hak_mmap_lock);
   (void)hak_mmap_cache_put_locked(extent);
-  hak_unlock(&hak_mmap_lock);
+  mmap_unlock_changed(0);
   return false;
 }
 
@@ -130,7 +143,7 @@ static bool mmap_purge(hak_extent_t extent) {
   extent.dirty = 0;
   hak_lock(&hak_mmap_lock);
   extent = hak_mmap_cache_put_locked(extent);
-  hak_unlock(&hak_mmap_lock);
+  mmap_unlock_changed(0);
   hak_purge_dirtied_mt(); /* for a moment the cache may have looked empty */
   return mmap_unmap(extent);
 }
@@ -187,7 +200,7 @@ static bool mmap_trim(bool everything, unsigned most, size_t bytes) {
       extent = hak_mmap_cache_purge_locked(mmap_bound_locked(now), bytes);
       mmap_evicted_bytes += extent.dirty;
     }
-    hak_unlock(&hak_mmap_lock);
+    mmap_unlock_changed(0);
     if (extent.bytes == 0) return n != 0;
     bool done = unmap ? mmap_unmap(extent) : mmap_purge(extent);
     if (!done && (++refused == MMAP_EVICT_MAX || !everything)) return n >= refused; /* later once more */
@@ -202,7 +215,7 @@ void hak_mmap_trade_mt(size_t bytes) {
     hak_lock(&hak_mmap_lock);
     hak_extent_t extent = hak_mmap_cache_purge_locked(mmap_regret_bytes, bytes);
     mmap_evicted_bytes += extent.dirty;
-    hak_unlock(&hak_mmap_lock);
+    mmap_unlock_changed(0);
     if (extent.bytes == 0 || !mmap_purge(extent)) return;
     bytes -= extent.dirty;
   }
@@ -218,15 +231,31 @@ void *hak_mmap_alloc_mt(size_t bytes, size_t alignment, bool *zeroed) {
   return hak_mmap_alloc_on_mt(NULL, bytes, alignment, zeroed);
 }
 
+/* By the limit. */
+static void *mmap_refused(void) {
+  errno = ENOMEM;
+  return NULL;
+}
+
+/* Whether the limit has so much more, if need be without what the cache holds; it is counted then. */
+static bool mmap_is_allowed(size_t bytes) {
+  return HAK_LIKELY(hak_limit_take_mt(bytes)) ||
+         (mmap_trim(true, MMAP_EVICT_ALL, SIZE_MAX) && hak_limit_take_mt(bytes));
+}
+
 /* A block that the cache has not. NULL with errno ENOMEM. */
 static char *mmap_map(hak_mmap_list_t *list, size_t bytes, size_t alignment) {
+  if (HAK_UNLIKELY(!mmap_is_allowed(bytes))) return mmap_refused();
   char *base = hak_os_map_aligned(bytes, alignment);
   if (base == NULL) { /* what the cache or free segments hold may be what is missing */
     mmap_trim(true, MMAP_EVICT_ALL, SIZE_MAX);
     base = hak_os_map_aligned(bytes, alignment);
     if (base == NULL && hak_segment_unmap_free_mt() != 0) base = hak_os_map_aligned(bytes, alignment);
   }
-  if (base == NULL) return mmap_out_of_memory(bytes);
+  if (base == NULL) {
+    hak_limit_give_mt(bytes);
+    return mmap_out_of_memory(bytes);
+  }
   hak_lock(&hak_mmap_lock);
   bool room = mmap_reserve_locked(); /* again: others may have come between */
   if (room) {
@@ -234,9 +263,10 @@ static char *mmap_map(hak_mmap_list_t *list, size_t bytes, size_t alignment) {
     mmap_regret_locked(bytes);
     mmap_served++;
   }
-  hak_unlock(&hak_mmap_lock);
+  mmap_unlock_changed(room ? bytes : 0);
   if (room) return base;
   hak_os_unmap(base, bytes);
+  hak_limit_give_mt(bytes);
   return mmap_out_of_memory(bytes);
 }
 
@@ -249,12 +279,20 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
   size_t clean = bytes;
   bool room = mmap_reserve_locked();
   if (room) base = hak_mmap_cache_take_locked(bytes, alignment < page ? page : alignment, &clean);
-  if (base != NULL) {
+  bool granted = base == NULL || clean == 0 || HAK_LIKELY(hak_limit_take_mt(clean));
+  hak_extent_t too_many = {0};
+  if (!granted) {
+    too_many = hak_mmap_cache_put_locked((hak_extent_t){base, bytes, bytes - clean, hak_os_now_ms()});
+  } else if (base != NULL) {
     mmap_insert_locked(base, bytes, list);
     mmap_regret_locked(clean);
     mmap_served++;
   }
-  hak_unlock(&hak_mmap_lock);
+  mmap_unlock_changed(granted && base != NULL ? clean : 0);
+  if (HAK_UNLIKELY(!granted)) {
+    mmap_unmap(too_many);
+    return mmap_refused();
+  }
   if (!room) return mmap_out_of_memory(bytes);
   if (base != NULL) {
     hak_purge_dirtied_mt(); /* for a moment the cache may have looked empty, while the rest was put back */
@@ -287,7 +325,7 @@ bool hak_mmap_free_mt(void *p) {
     bytes = block->bytes;
     too_many = mmap_free_locked(block, now);
   }
-  hak_unlock(&hak_mmap_lock);
+  mmap_unlock_changed(0);
   mmap_unmap(too_many);
   if (found) mmap_trim(false, MMAP_EVICT_MAX, bytes + MMAP_EVICT_BYTES);
   if (found) hak_purge_dirtied_mt();
@@ -306,7 +344,7 @@ void hak_mmap_free_list_mt(hak_mmap_list_t *list) {
       too_many = mmap_free_locked(block, now);
     }
     more = list->first != NULL;
-    hak_unlock(&hak_mmap_lock);
+    mmap_unlock_changed(0);
     mmap_unmap(too_many);
     mmap_trim(false, MMAP_EVICT_MAX, bytes + MMAP_EVICT_BYTES);
   }
@@ -337,6 +375,10 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   hak_check(block != NULL);
   size_t old_bytes = block->bytes;
   hak_mmap_list_t *list = block->list;
+  if (bytes > old_bytes && HAK_UNLIKELY(!hak_limit_take_mt(bytes - old_bytes))) {
+    hak_unlock(&hak_mmap_lock);
+    return mmap_refused();
+  }
   if (bytes <= old_bytes) {
     block->bytes = bytes;
     mmap_live_bytes -= old_bytes - bytes;
@@ -346,8 +388,9 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
     }
   } else {
     mmap_remove_locked(block); /* nobody may find it while it moves; its place in the table stays ours: see below */
+    mmap_moving_bytes += old_bytes;
   }
-  hak_unlock(&hak_mmap_lock);
+  mmap_unlock_changed(0);
   mmap_unmap(too_many);
   if (bytes < old_bytes) mmap_trim(false, MMAP_EVICT_MAX, old_bytes - bytes + MMAP_EVICT_BYTES);
   if (bytes < old_bytes) hak_purge_dirtied_mt();
@@ -358,7 +401,9 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   /* A place for it was there before; that others filled the table since, to the last place, cannot be mended. */
   hak_check(mmap_reserve_locked() || mmap_blocks < mmap_capacity - 1);
   mmap_insert_locked(moved == NULL ? p : moved, moved == NULL ? old_bytes : bytes, list);
-  hak_unlock(&hak_mmap_lock);
+  mmap_moving_bytes -= old_bytes;
+  mmap_unlock_changed(moved == NULL ? 0 : bytes - old_bytes);
+  if (moved == NULL) hak_limit_give_mt(bytes - old_bytes);
   if (moved != NULL) (void)hak_purge_trade_mt(bytes - old_bytes);
   return moved;
 }

@@ -13,6 +13,7 @@ use crate::{Tier, Version};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
+#[allow(clippy::struct_excessive_bools, reason = "what is built in is a list of switches")]
 pub struct Config {
     /// The version of the C library.
     pub version: Version,
@@ -22,8 +23,18 @@ pub struct Config {
     pub flags: &'static str,
     /// Whether `malloc` and its family are hakmem's in this program: the feature `override`.
     pub replaces_malloc: bool,
-    /// The level of the C library's own assertions; 0 is none.
+    /// The level of the C library's own assertions; 0 is none. The feature `debug` is 1.
     pub assertions: u32,
+    /// Whether the background thread is on by default: the feature `background`.
+    pub background: bool,
+    /// Whether every block that comes and goes is counted: the feature `stats`.
+    pub counts_hits: bool,
+    /// Whether no static TLS is needed: the feature `local-dynamic-tls`.
+    pub local_dynamic_tls: bool,
+    /// Whether hits may be part of their callers: the C code was compiled by clang with `-flto`.
+    pub inlines_hits: bool,
+    /// Whether valgrind's memcheck is told of every block: never in a build by cargo.
+    pub valgrind: bool,
     tier_bytes: [usize; Tier::ALL.len()],
 }
 
@@ -67,6 +78,11 @@ pub fn config() -> Config {
         replaces_malloc: 0,
         assertions: 0,
         tier_bytes: [0; Tier::ALL.len()],
+        background: 0,
+        counts_hits: 0,
+        local_dynamic_tls: 0,
+        inlines_hits: 0,
+        valgrind: 0,
     };
     // SAFETY: `raw` is a valid structure whose size is set.
     let known = unsafe { sys::hak_config_get(&raw mut raw) };
@@ -79,6 +95,11 @@ pub fn config() -> Config {
         flags: unsafe { static_str(raw.flags) },
         replaces_malloc: raw.replaces_malloc != 0,
         assertions: raw.assertions.unsigned_abs(),
+        background: raw.background != 0,
+        counts_hits: raw.counts_hits != 0,
+        local_dynamic_tls: raw.local_dynamic_tls != 0,
+        inlines_hits: raw.inlines_hits != 0,
+        valgrind: raw.valgrind != 0,
         tier_bytes: raw.tier_bytes,
     }
 }
@@ -88,11 +109,21 @@ impl fmt::Display for Config {
         writeln!(f, "hakmem {}", self.version)?;
         writeln!(f, "compiler: {}", self.compiler)?;
         writeln!(f, "flags: {}", self.flags)?;
-        let replaced = if self.replaces_malloc { "yes" } else { "no" };
+        let yes = |value| if value { "yes" } else { "no" };
+        writeln!(
+            f,
+            "malloc and free replaced: {}; assertions: level {}",
+            yes(self.replaces_malloc),
+            self.assertions
+        )?;
         write!(
             f,
-            "malloc and free replaced: {replaced}; assertions: level {}",
-            self.assertions
+            "background: {}; counts hits: {}; local-dynamic TLS: {}; inlines hits: {}; valgrind: {}",
+            yes(self.background),
+            yes(self.counts_hits),
+            yes(self.local_dynamic_tls),
+            yes(self.inlines_hits),
+            yes(self.valgrind)
         )?;
         for tier in Tier::ALL {
             match tier {

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! These two lines make hakmem the allocator of the whole program. The rest of the crate asks the allocator questions:
-//! [`stats`] for what happened, [`config`] for what is built in, [`options`] for what is on, [`Hakmem::tier_of`] for which
-//! tier serves a block; [`collect`] makes it return unused memory to the system now.
+//! [`stats`] and [`thread_stats`] for what happened, [`config`] for what is built in, [`options`] for what is on, [`Hakmem::tier_of`] for which
+//! tier serves a block; [`limit`] bounds what the process takes; [`collect`] makes it return unused memory to the system now.
 //!
 //! ```
 //! # #[global_allocator]
@@ -42,6 +42,15 @@
 //! `local-dynamic-tls`: for a library that is opened by `dlopen` where libc has no room left in its static TLS block, of which
 //! hakmem takes up to 1.5 KiB otherwise. Each call takes some instructions more.
 //!
+//! `background`: a thread gives memory back while the program does nothing, unless the environment has
+//! `HAKMEM_BACKGROUND=0`. Without the feature it takes `HAKMEM_BACKGROUND=1`.
+//!
+//! `stats`: every block that is allocated and freed is counted, by tier and by thread ([`TierStats::allocated`],
+//! [`ThreadStats::tier`]). Each call takes some dozen instructions more.
+//!
+//! `debug`: the C library checks its own assumptions as it goes and ends the process when one does not hold. For those who
+//! suspect it.
+//!
 //! `profile`: the module `profile`, a sampling heap profiler: which call stacks allocated what is live. Each allocation and
 //! release takes some instructions more, started or not.
 //!
@@ -57,6 +66,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![deny(unsafe_op_in_unsafe_fn)]
+#![warn(clippy::pedantic)]
 
 #[cfg(feature = "std")]
 extern crate std;
@@ -65,6 +75,7 @@ mod ace;
 mod allocator;
 mod config;
 mod heap;
+pub mod limit;
 mod options;
 #[cfg(feature = "profile")]
 pub mod profile;
@@ -83,7 +94,7 @@ pub use ace::{ace, AceClass, AceSnapshot};
 pub use config::{config, Config};
 pub use heap::{Heap, HeapBuilder, HeapStats, OutOfMemory};
 pub use options::{options, OptionInfo, Options};
-pub use stats::{stats, Stats, TierStats};
+pub use stats::{stats, thread_stats, Stats, ThreadStats, ThreadTierStats, TierStats};
 pub use tier::{Tier, UnknownTier};
 
 /// The hakmem allocator, to be used as a `#[global_allocator]`. It has no state of its own: all values of this type are

@@ -43,6 +43,7 @@ macro_rules! options {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize))]
         #[non_exhaustive]
+        #[allow(clippy::struct_excessive_bools, reason = "half of the options are switches")]
         pub struct Options {
             $(
                 $(#[doc = $meaning])+
@@ -93,6 +94,8 @@ options! {
     "HAKMEM_HUGE_PAGES" huge_pages: u64,
     /// Whether a thread gives back what is old while the program does nothing.
     "HAKMEM_BACKGROUND" background: bool,
+    /// The most that may be held for the program, in KiB; 0: no limit. See [`limit`](crate::limit).
+    "HAKMEM_LIMIT_KIB" limit_kib: u64,
     /// How much memory the mmap tier keeps in free mappings, in KiB, or half of its live bytes if that is more.
     "HAKMEM_MMAP_CACHE_KIB" mmap_cache_kib: u64,
     /// With the feature `profile`. 1: profiles from the start; 2: and writes the profile at exit.

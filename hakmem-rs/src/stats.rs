@@ -44,7 +44,8 @@ macro_rules! figures {
 pub(crate) use figures;
 
 figures! {
-    /// Counters of one tier. The fast paths count nothing, so every figure is made in slow paths.
+    /// Counters of one tier. The fast paths count nothing (but with the feature `stats`), so every figure is made in slow
+    /// paths.
     TierStats of sys::hak_tier_stats_t {
         /// Times a thread's cache ran empty and was filled, or a mapping was handed out.
         refills,
@@ -56,6 +57,10 @@ figures! {
         fell_through,
         /// Requests that began at this tier and that no tier served.
         failed,
+        /// Blocks handed to the program: of the mmap tier, or with the feature `stats`, else 0.
+        allocated,
+        /// Blocks that came back from it: the same.
+        freed,
     }
 }
 
@@ -86,8 +91,102 @@ figures! {
         program_heaps,
         /// Bytes of their live blocks, rounded up to their classes.
         program_heap_bytes,
+        /// The sum of the active, dirty, mmap and cached bytes: what the [limit](crate::limit) is for.
+        held_bytes,
+        /// The limit; 0: none.
+        limit_bytes,
+        /// Requests that failed because of it.
+        limit_failed,
     }
     tiers: [TierStats; Tier::ALL.len()] = |raw: &sys::hak_stats_t| raw.tier.each_ref().map(TierStats::of),
+}
+
+figures! {
+    /// What the calling thread holds and did, from [`thread_stats`].
+    ThreadStats of sys::hak_thread_stats_t {
+        /// Free blocks to 8 KiB that wait for the thread's next requests.
+        bin_blocks,
+        /// Their bytes.
+        bin_bytes,
+        /// Free blocks above that, to 2 MiB.
+        magazine_blocks,
+        /// Their bytes.
+        magazine_bytes,
+        /// Blocks of other threads that it freed and has not sent home yet.
+        ring_blocks,
+        /// Their bytes.
+        ring_bytes,
+        /// Messages with blocks of its own, which others freed and it has not taken in yet.
+        inbox_posts,
+    }
+    tiers: [ThreadTierStats; Tier::ALL.len()] = thread_tiers,
+}
+
+/// What the calling thread allocated and freed in one tier, by number of blocks: from tiny to ACE, with the feature `stats`;
+/// else 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ThreadTierStats {
+    /// Blocks handed to it.
+    pub allocated: u64,
+    /// Blocks that it freed, its own and others'.
+    pub freed: u64,
+}
+
+fn thread_tiers(raw: &sys::hak_thread_stats_t) -> [ThreadTierStats; Tier::ALL.len()] {
+    Tier::ALL.map(|tier| ThreadTierStats {
+        allocated: raw.allocated[tier as usize],
+        freed: raw.freed[tier as usize],
+    })
+}
+
+impl ThreadStats {
+    /// What the thread did in one tier.
+    #[must_use]
+    pub fn tier(&self, tier: Tier) -> &ThreadTierStats {
+        &self.tiers[tier as usize]
+    }
+}
+
+impl fmt::Display for ThreadStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (name, figure)) in self.figures().enumerate() {
+            let end = if number == 0 { "" } else { "\n" };
+            write!(f, "{end}{name}: {figure}")?;
+        }
+        for (tier, stats) in Tier::ALL.into_iter().zip(&self.tiers) {
+            write!(
+                f,
+                "\n{tier}.allocated: {}\n{tier}.freed: {}",
+                stats.allocated, stats.freed
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What the calling thread holds for itself: free blocks in its caches, and blocks of others that are on their way home.
+/// [`collect`](crate::collect) gives all of it back. It walks the thread's lists, which takes some microseconds.
+///
+/// ```
+/// # #[global_allocator]
+/// # static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+/// drop(vec![0u8; 100]);
+/// let stats = hakmem_rs::thread_stats();
+/// assert!(stats.bin_bytes >= 100);
+/// println!("{stats}");
+/// ```
+#[must_use]
+pub fn thread_stats() -> ThreadStats {
+    let mut raw = sys::hak_thread_stats_t {
+        size: size_of::<sys::hak_thread_stats_t>(),
+        ..Default::default()
+    };
+    // SAFETY: `raw` is a valid structure whose size is set.
+    let known = unsafe { sys::hak_thread_stats_get(&raw mut raw) };
+    debug_assert_eq!(known, 1, "hak_thread_stats_get knows the structure of its own version");
+    ThreadStats::of(&raw)
 }
 
 impl Stats {
@@ -105,7 +204,10 @@ impl Stats {
 
 /// The counters under the names of their tiers.
 #[cfg(feature = "serde")]
-fn by_tier<S: serde::Serializer>(tiers: &[TierStats; Tier::ALL.len()], serializer: S) -> Result<S::Ok, S::Error> {
+fn by_tier<T: serde::Serialize, S: serde::Serializer>(
+    tiers: &[T; Tier::ALL.len()],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(Tier::ALL.into_iter().zip(tiers))
 }
 

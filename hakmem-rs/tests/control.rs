@@ -95,6 +95,32 @@ fn figures_are_those_of_the_library() {
     assert_eq!(names[..ours.len()], ours);
 }
 
+/// The caches of this thread, and with the feature `stats` every block that it has and had.
+#[test]
+fn a_thread_knows_what_it_holds_and_did() {
+    let (before, all_before) = (hakmem_rs::thread_stats(), hakmem_rs::stats());
+    let layout = Layout::new::<[u8; 3000]>();
+    // SAFETY: the blocks are freed with their layout, which is not empty.
+    unsafe {
+        let blocks: Vec<_> = (0..10).map(|_| Hakmem.alloc(layout)).collect();
+        let with_blocks = hakmem_rs::thread_stats();
+        Hakmem.dealloc(blocks[0], layout);
+        let one_less = hakmem_rs::thread_stats();
+        assert_eq!(one_less.bin_blocks, with_blocks.bin_blocks + 1);
+        assert!(one_less.bin_bytes >= with_blocks.bin_bytes + 3000);
+        blocks[1..].iter().for_each(|&block| Hakmem.dealloc(block, layout));
+    }
+    let (after, all) = (hakmem_rs::thread_stats(), hakmem_rs::stats());
+    let counted = if cfg!(feature = "stats") { 10 } else { 0 };
+    assert!(after.tier(Tier::Mid).allocated >= before.tier(Tier::Mid).allocated + counted);
+    assert!(after.tier(Tier::Mid).freed >= before.tier(Tier::Mid).freed + counted);
+    assert!(all.tier(Tier::Mid).freed >= all_before.tier(Tier::Mid).freed + counted);
+    if counted == 0 {
+        assert_eq!(after.tier(Tier::Mid).allocated + all.tier(Tier::Tiny).allocated, 0);
+    }
+    assert_eq!(after.to_string().lines().count(), 7 + 2 * Tier::ALL.len());
+}
+
 /// Behind the figures above, the C library prints a line for each class that was used.
 #[test]
 fn snapshots_of_ace_are_those_of_the_library() {
@@ -124,10 +150,20 @@ fn config_is_that_of_the_library() {
     let config = hakmem_rs::config();
     assert_eq!(config.version, hakmem_rs::version());
     assert!(config.flags.contains("-std=gnu11"), "{}", config.flags);
+    // Each feature that is an option of the C build says that it is on, and no other.
     assert_eq!(config.replaces_malloc, cfg!(feature = "override"));
+    assert_eq!(config.local_dynamic_tls, cfg!(feature = "local-dynamic-tls"));
+    assert_eq!(config.background, cfg!(feature = "background"));
+    assert_eq!(config.counts_hits, cfg!(feature = "stats"));
+    assert_eq!(config.assertions, u32::from(cfg!(feature = "debug")));
+    assert!(!config.valgrind);
+    let background = Options::all()
+        .find(|option| option.variable == "HAKMEM_BACKGROUND")
+        .unwrap();
+    assert_eq!(background.default, i64::from(cfg!(feature = "background")));
     // The same lines, but for what the C library says of each tier behind its limit.
     let ours = config.to_string();
-    assert_eq!(ours.lines().count(), 4 + Tier::ALL.len());
+    assert_eq!(ours.lines().count(), 5 + Tier::ALL.len());
     for (ours, theirs) in ours.lines().zip(text.lines()) {
         let theirs = theirs.replace("built in, ", "");
         assert!(
@@ -148,6 +184,7 @@ fn all_of_it_can_be_serialised() {
     let stats = to_value(hakmem_rs::stats()).unwrap();
     assert!(stats["heaps"].is_u64(), "{stats}");
     assert!(stats["tiers"]["ace"]["served"].is_u64(), "{stats}");
+    assert!(to_value(hakmem_rs::thread_stats()).unwrap()["tiers"]["mid"]["freed"].is_u64());
     assert!(to_value(hakmem_rs::ace()).unwrap()["classes"][0]["block_bytes"].is_u64());
     let options = to_value(hakmem_rs::options()).unwrap();
     assert_eq!(options["pool"], json!(true), "{options}");

@@ -28,6 +28,7 @@
 //! with `hakmem.h` and with the library.
 #![no_std]
 #![allow(non_camel_case_types)]
+#![warn(clippy::pedantic)]
 #![deny(missing_docs)]
 
 use core::ffi::{c_char, c_int, c_uint, c_void};
@@ -76,6 +77,10 @@ pub struct hak_tier_stats_t {
     pub fell_through: u64,
     /// Requests it could not serve and that no other tier served.
     pub failed: u64,
+    /// Blocks handed to the program: of the mmap tier, or with the feature `stats`, else 0.
+    pub allocated: u64,
+    /// Blocks that came back from it: the same.
+    pub freed: u64,
 }
 
 /// Figures of the whole allocator. Set `size` to the size of this structure before [`hak_stats_get`]; a later version
@@ -111,7 +116,23 @@ pub struct hak_stats_t {
     pub program_heaps: u64,
     /// Live blocks of those, in bytes by [`hak_usable_size`].
     pub program_heap_bytes: u64,
+    /// Active, dirty, mmap and cached bytes: what the limit is for.
+    pub held_bytes: u64,
+    /// The limit of [`hak_limit_set`]; 0: none.
+    pub limit_bytes: u64,
+    /// Requests that failed because of it.
+    pub limit_failed: u64,
 }
+
+/// What [`hak_limit_set`] has called when a request of `size` bytes would take the process beyond the limit, all that was
+/// free has gone back to the system, and it still would. Returns 0 when the request is to fail, anything else when there
+/// may be room now: then it is tried again, and if that is in vain, this is called again.
+///
+/// It runs in the thread that made the request, in several at once perhaps, with none of hakmem's locks held: it may free
+/// blocks, and call [`hak_collect`] or [`hak_limit_set`]. What it allocates may fail, without another call. It must return
+/// (not unwind), must not destroy or reset the heap that the request is to, nor free or resize the block that is being
+/// resized, nor wait for a lock that the caller may have.
+pub type hak_limit_callback_t = Option<unsafe extern "C" fn(argument: *mut c_void, size: usize) -> c_int>;
 
 /// A heap of a program's own: see [`hak_heap_new`]. Only pointers to it exist.
 ///
@@ -158,6 +179,33 @@ pub struct hak_heap_stats_t {
     pub limit_bytes: u64,
     /// Requests that got null, because of the limit or for want of memory.
     pub failed: u64,
+}
+
+/// What the calling thread holds and did. Set `size` to the size of this structure before [`hak_thread_stats_get`]; a later
+/// version may add fields at the end.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct hak_thread_stats_t {
+    /// In: the size of this structure; out: the bytes filled in.
+    pub size: usize,
+    /// Free blocks to 8 KiB that wait for the thread's next requests.
+    pub bin_blocks: u64,
+    /// Their bytes.
+    pub bin_bytes: u64,
+    /// Free blocks above that, to 2 MiB.
+    pub magazine_blocks: u64,
+    /// Their bytes.
+    pub magazine_bytes: u64,
+    /// Blocks of other threads that it freed and has not sent home yet.
+    pub ring_blocks: u64,
+    /// Their bytes.
+    pub ring_bytes: u64,
+    /// Messages with blocks of its own, which others freed and it has not taken in yet.
+    pub inbox_posts: u64,
+    /// Blocks handed to the thread, by `HAK_TIER_*`; to ACE, with the feature `stats`, else 0.
+    pub allocated: [u64; HAK_TIER_COUNT as usize],
+    /// Blocks that it freed; the same.
+    pub freed: [u64; HAK_TIER_COUNT as usize],
 }
 
 /// What the adaptive cache engine knows of a size class of pool or ACE.
@@ -217,6 +265,16 @@ pub struct hak_config_t {
     pub assertions: c_int,
     /// The largest request of each tier, by `HAK_TIER_*`.
     pub tier_bytes: [usize; HAK_TIER_COUNT as usize],
+    /// 1 when the background thread is on by default, the feature `background`, else 0; and so on:
+    pub background: c_int,
+    /// Every block that comes and goes is counted: the feature `stats`.
+    pub counts_hits: c_int,
+    /// No static TLS is needed: the feature `local-dynamic-tls`.
+    pub local_dynamic_tls: c_int,
+    /// Hits may be part of their callers: compiled by clang with `-flto`.
+    pub inlines_hits: c_int,
+    /// Valgrind's memcheck is told of every block: never in a build by cargo.
+    pub valgrind: c_int,
 }
 
 /// One option. Set `size` to the size of this structure before [`hak_option_get`]; a later version may add fields at the
@@ -342,6 +400,12 @@ extern "C" {
     /// behind, and free spans and mappings. With `force` 0, only what has been free for a while. Keeps `errno`.
     pub fn hak_collect(force: c_int);
 
+    /// Sets the most that hakmem may hold for the process, in bytes as `held_bytes` of [`hak_stats_get`] has them; 0: no
+    /// limit. What is held already stays, be it more. A request for which more would be needed gives back what is free,
+    /// calls `callback` (unless it is null) with `argument`, and at last returns null with `ENOMEM`. The former callback may
+    /// still run in other threads when this returns.
+    pub fn hak_limit_set(bytes: usize, callback: hak_limit_callback_t, argument: *mut c_void);
+
     /// The bytes that may be written at `ptr`: the size asked for, rounded up to its size class. 0 for null.
     pub fn hak_usable_size(ptr: *const c_void) -> usize;
 
@@ -420,6 +484,10 @@ extern "C" {
     /// Fills in `*stats` and returns 1; returns 0 and leaves it alone when its `size` is none that the library knows.
     /// Figures of running threads are read while they change: each is exact, their sums may be a moment apart.
     pub fn hak_stats_get(stats: *mut hak_stats_t) -> c_int;
+
+    /// Fills in `*stats` for the calling thread and returns 1; returns 0 and leaves it alone when its `size` is none that the
+    /// library knows. Walks the lists of what the thread holds: some microseconds.
+    pub fn hak_thread_stats_get(stats: *mut hak_thread_stats_t) -> c_int;
 
     /// Writes the statistics to the file descriptor `fd`, one figure a line.
     pub fn hak_stats_print(fd: c_int);

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds a user's program (tests/rust/program) in the ways users do, and runs it: profiles of cargo, panics that abort, LTO,
 # LTO together with the C code, another C compiler; and checks that the build script takes CC, CFLAGS and AR from the
-# environment, for another machine too, and that docs.rs needs no C compiler;
-# and the features for nightly compilers.
+# environment, for another machine too, and that docs.rs needs no C compiler; with the oldest Rust that the crates say they
+# need; and what takes a nightly compiler: features, Miri, ThreadSanitizer over Rust and C together.
 #
 #   tests/rust/run.sh [NAME]...
 #
-# Builds in build/rust. The parts that need clang, rust-lld or a compiler for aarch64 say so where they are missing.
+# Builds in build/rust. The parts that need clang, rust-lld, a compiler for aarch64, the oldest Rust, or a nightly one with
+# rust-src and miri (rustup component add) say so where they are missing.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -38,6 +39,29 @@ try_release() { build_and_run plain release; }
 try_override() {
   build_and_run override release --features override
   grep -q 'malloc and free replaced: yes' "$work/printed"
+}
+
+# All features that are options of the C build at once, and each alone: they only add.
+try_features() {
+  local feature
+  build_and_run features release --features background,debug,stats,local-dynamic-tls
+  grep -q 'assertions: level 1$' "$work/printed"
+  grep -q '^background: yes; counts hits: yes; local-dynamic TLS: yes; inlines hits: no; valgrind: no$' "$work/printed"
+  grep -q '^HAKMEM_BACKGROUND=1 (default 1)' "$work/printed"
+  for feature in background debug stats; do build_and_run features release --features "$feature"; done
+  grep -q '^background: no; counts hits: yes; local-dynamic TLS: no;' "$work/printed"
+}
+
+# With the Rust that the manifest states, by the same lock file.
+try_msrv() {
+  local version
+  version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+  rustc "+$version" -V >/dev/null 2>&1 || version+=.0
+  rustc "+$version" -V >/dev/null 2>&1 || { echo "  no Rust: rustup toolchain install $version --profile minimal"; return 0; }
+  cargo "+$version" build --quiet --release --target-dir "$work/msrv"
+  "$work/msrv/release/program" | grep -qx fine
+  (cd "$root" && cargo "+$version" check --quiet --locked -p hakmem-rs -p hakmem-sys --target-dir "$work/msrv" \
+    --features hakmem-rs/allocator-api2,hakmem-rs/serde,hakmem-rs/override,hakmem-rs/stats)
 }
 
 try_panic_abort() { CARGO_PROFILE_RELEASE_PANIC=abort build_and_run abort release; }
@@ -141,13 +165,34 @@ try_allocator_api() {
   [ "$(grep -c 'test result: ok. [1-9]' "$work/log")" = 2 ]
 }
 
-# Miri is not part of stable Rust; that what it would see compiles is checked.
+# Whether there is a nightly compiler with a component.
+nightly_has() { rustup component list --toolchain nightly --installed 2>/dev/null | grep -q "^$1"; }
+
+# What programs do under Miri: the methods of both traits, which pass on to the system's allocator there.
 try_miri() {
   RUSTFLAGS='--cfg miri' cargo check --quiet --target-dir "$work/miri"
+  { nightly_has miri && nightly_has rust-src; } || { echo "  no nightly Rust with miri and rust-src"; return 0; }
+  (cd "$root" && cargo +nightly miri test --quiet -p hakmem-rs --features allocator-api2 --test allocator \
+    --target-dir "$work/miri" -- --exact collections_in_hakmem >"$work/log" 2>&1) || { tail -40 "$work/log"; return 1; }
+  grep -q 'test result: ok. 1 passed' "$work/log"
+}
+
+# Threads of Rust that allocate, hand blocks on and meet the limit, with the C code and Rust's own libraries compiled for
+# ThreadSanitizer.
+try_tsan() {
+  { has clang && nightly_has rust-src; } || { echo "  no clang, or no nightly Rust with rust-src"; return 0; }
+  (cd "$root" && CC=clang CFLAGS=-fsanitize=thread RUSTFLAGS=-Zsanitizer=thread cargo +nightly test --quiet -Zbuild-std \
+    --target "$host" -p hakmem-rs --features allocator-api2 --test global --test limit --test allocator \
+    --target-dir "$work/tsan" >"$work/log" 2>&1) || { tail -60 "$work/log"; return 1; }
+  [ "$(grep -c 'test result: ok. [1-9]' "$work/log")" = 3 ]
+  ! grep -q 'WARNING: ThreadSanitizer' "$work/log"
+  # It did look: at the C side, too.
+  nm "$(find "$work/tsan/$host" -name libhakmem.a | head -1)" >"$work/log"
+  grep -q ' U __tsan_atomic64_' "$work/log"
 }
 
 all="dev release override panic_abort lto_fat lto_fat_panic_abort_override static clang cross_language_lto cc_cflags_ar aarch64 docs_rs"
-all+=" plugin plugin_local_dynamic_tls allocator_api miri"
+all+=" plugin plugin_local_dynamic_tls allocator_api features msrv miri tsan"
 for name in "${@:-$all}"; do
   for one in $name; do
     echo "- $one"

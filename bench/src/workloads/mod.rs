@@ -37,6 +37,8 @@ pub mod vector;
 
 pub mod latency;
 
+pub mod rust;
+
 pub mod adversarial;
 pub mod phased;
 pub mod phases;
@@ -131,6 +133,9 @@ pub const CLASSIC: &[Workload] = &[
 
 /// Blocks of 8 KiB to 1 GiB: `hakmem-bench large`.
 pub const LARGE: &[Workload] = &[huge::WORKLOAD, vector::WORKLOAD, matrices::WORKLOAD, buffers::WORKLOAD];
+
+/// What Rust programs do, in programs with the allocator as their global one: `hakmem-bench rust`. Not in [`all`] and [`run`].
+pub const RUST: &[Workload] = rust::WORKLOADS;
 
 /// The time that single calls take: `hakmem-bench latency`.
 pub const LATENCY: &[Workload] = &[latency::WORKLOAD];

@@ -1,0 +1,3 @@
+//! hakmem.
+
+hakmem_bench::program!("hakmem", hakmem_rs::Hakmem, hakmem_bench::peers::hakmem_version);

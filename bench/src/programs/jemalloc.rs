@@ -1,0 +1,7 @@
+//! jemalloc.
+
+hakmem_bench::program!(
+    "jemalloc",
+    tikv_jemallocator::Jemalloc,
+    hakmem_bench::peers::jemalloc_version
+);

@@ -1,0 +1,56 @@
+#include "heap/relief.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "core/limit.h"
+#include "core/purge.h"
+#include "heap/arena.h"
+#include "heap/theap.h"
+#include "os/valgrind.h"
+#include "tier/mmap.h"
+
+/* Whether the thread is in the program's function: what that asks for in vain fails, without another call of it. */
+static _Thread_local bool relief_is_asking HAK_TLS_MODEL;
+
+void hak_relief_collect_mt(bool force) {
+  hak_theap_t *heap = hak_tls.heap;
+  if (heap != NULL) hak_theap_flush(heap);
+  if (heap != NULL && force) hak_theap_purge(heap);
+  hak_theap_collect_others_mt(force);
+  hak_arena_collect_all_mt();
+  hak_purge_all_mt(force);
+  hak_mmap_collect_mt(force);
+}
+
+/* Whether the program has made room, as it says. */
+static bool relief_ask(size_t bytes) {
+  void *argument;
+  hak_limit_callback_t callback = hak_limit_callback_mt(&argument);
+  if (callback == NULL || relief_is_asking) return false;
+  relief_is_asking = true;
+  hak_memcheck_resume(); /* it is the program */
+  int again = callback(argument, bytes);
+  hak_memcheck_pause();
+  relief_is_asking = false;
+  return again != 0;
+}
+
+bool hak_relief_mt(hak_relief_t *relief, size_t bytes) {
+  if (!hak_limit_met || relief->over) return false;
+  int saved = errno;
+  bool fits = (int64_t)bytes >= 0 && (int64_t)bytes <= hak_limit_bytes_mt();
+  bool again = (fits && !relief->collected) || relief_ask(bytes);
+  if (again) {
+    relief->collected = true;
+    hak_relief_collect_mt(true);
+  } else {
+    relief->over = true;
+    (void)hak_add_relaxed(hak_limit_failed(), 1);
+    hak_log(HAK_LOG_LIMIT, "[LIMIT] refused: size=%zu, held=%zu KB, limit=%zu KB", bytes,
+            (size_t)hak_limit_held_mt() / 1024, (size_t)hak_limit_bytes_mt() / 1024);
+  }
+  hak_limit_met = false; /* what the next try meets, it meets anew */
+  errno = saved;
+  return again;
+}

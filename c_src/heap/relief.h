@@ -1,0 +1,22 @@
+/* What is done when a request meets the limit (core/limit.h): memory that is not in use is given back, then the program is
+ * asked. And the collection, by which both is done. */
+#ifndef HAK_HEAP_RELIEF_H
+#define HAK_HEAP_RELIEF_H
+
+#include "base/atomic.h"
+
+/* How far a request has come with it; all zero at its first failure. */
+typedef struct hak_relief {
+  bool collected; /* what was free, for this request */
+  bool over;      /* there is no more to be done: the request fails because of the limit */
+} hak_relief_t;
+
+/* To be called after a request for `bytes` got no memory: true when the caller is to try again. False at once when it was not
+ * the limit. The caller holds nothing, is in no guard, and has not looked at anything that a call of any function of
+ * the interface may change. Keeps errno. _mt */
+HAK_SLOW bool hak_relief_mt(hak_relief_t *relief, size_t bytes);
+
+/* hak_collect. _mt */
+HAK_HIDDEN void hak_relief_collect_mt(bool force);
+
+#endif
