@@ -90,6 +90,9 @@
 
 /* Fresh slices are traded for resident ones (core/purge.h) when so many are together. */
 #define HAK_TRADE_SLICES 8
+/* No more at a time, and no more than so many later: what was taken long ago is in the figures of the bounds. */
+#define HAK_TRADE_SLICES_MAX 64
+#define HAK_TRADE_BACKLOG 256
 
 /* What was given back for a bound's sake and is faulted in again soon raises the bound by so many times as much: it costs so
  * much more than to keep it that a few such events must be enough. */

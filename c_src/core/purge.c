@@ -94,6 +94,7 @@ static int64_t purge_bound_slices(void) {
 }
 
 void hak_purge_regret_mt(unsigned slices) {
+  if (hak_load_relaxed(&purge_xregret) >= hak_load_relaxed(&purge_xpeak)) return; /* more would only wear off later */
   (void)hak_add_relaxed(&purge_xregret, (int64_t)slices * HAK_REGRET_FACTOR);
 }
 
@@ -133,8 +134,11 @@ size_t hak_purge_trade_mt(size_t bytes) {
 
 size_t hak_purge_fresh_mt(void) {
   int64_t fresh = hak_load_relaxed(hak_segment_fresh_slices());
-  if (HAK_LIKELY(fresh < HAK_TRADE_SLICES) || !hak_cas_relaxed(hak_segment_fresh_slices(), &fresh, 0)) return 0;
-  return (size_t)fresh * HAK_SLICE_BYTES;
+  if (HAK_LIKELY(fresh < HAK_TRADE_SLICES)) return 0;
+  int64_t now = fresh < HAK_TRADE_SLICES_MAX ? fresh : HAK_TRADE_SLICES_MAX, later = fresh - now;
+  if (later > HAK_TRADE_BACKLOG) later = HAK_TRADE_BACKLOG;
+  if (!hak_cas_relaxed(hak_segment_fresh_slices(), &fresh, later)) return 0;
+  return (size_t)now * HAK_SLICE_BYTES;
 }
 
 bool hak_purge_waits_mt(void) { return hak_load_relaxed(hak_segment_dirty_slices()) > HAK_LEAN_SLICES; }

@@ -256,6 +256,10 @@ void hak_segment_recount_dirty(void) {
     const hak_segment_t *segment = hak_segment_at_mt(i);
     dirty += hak_count_bits(hak_load_relaxed(&segment->xfree) & hak_load_relaxed(&segment->xdirty));
   }
+  /* Who gave slices back and had not set the hints yet is no more. */
+  for (uint32_t i = 0; i < count; i++) {
+    segment_hint_runs(hak_segment_at_mt(i), 0, hak_load_relaxed(&hak_segment_at_mt(i)->xfree));
+  }
   hak_limit_correct((dirty - hak_load_relaxed(&segment_slices.xdirty)) * (int64_t)HAK_SLICE_BYTES);
   hak_store_relaxed(&segment_slices.xdirty, dirty);
 }

@@ -126,13 +126,17 @@ static void mmap_remove_locked(mmap_block_t *block) {
  * room. False then. */
 static bool mmap_unmap(hak_extent_t extent) {
   if (extent.bytes == 0) return true;
-  (void)hak_add_relaxed(hak_purge_bytes(), extent.bytes);
-  if (hak_os_unmap(extent.base, extent.bytes)) return true;
-  if (hak_os_purge(extent.base, extent.bytes)) extent.dirty = 0;
+  bool unmapped = hak_os_unmap(extent.base, extent.bytes);
+  if (unmapped || hak_os_purge(extent.base, extent.bytes)) {
+    (void)hak_add_relaxed(hak_purge_bytes(), extent.dirty);
+    extent.dirty = 0;
+  }
+  if (unmapped) return true;
   extent.freed_ms = hak_os_now_ms();
   hak_lock(&hak_mmap_lock);
   (void)hak_mmap_cache_put_locked(extent);
   mmap_unlock_changed(0);
+  hak_purge_dirtied_mt();
   return false;
 }
 
@@ -166,13 +170,16 @@ static void mmap_sink_locked(uint64_t now_ms) {
   mmap_sunk_ms = now_ms;
 }
 
+static size_t mmap_fixed_bound_locked(void) {
+  size_t bound = (size_t)hak_options.mmap_cache_kib * HAK_KIB;
+  return bound > mmap_live_bytes / 2 ? bound : mmap_live_bytes / 2;
+}
+
 /* How much may be cached: what the option says or half of what is live; and what the program was seen to want back. A
  * program that frees a lot once gives it back, one that does so again and again finds it. */
 static size_t mmap_bound_locked(uint64_t now_ms) {
   mmap_sink_locked(now_ms);
-  size_t bound = (size_t)hak_options.mmap_cache_kib * HAK_KIB;
-  if (bound < mmap_live_bytes / 2) bound = mmap_live_bytes / 2;
-  return bound + mmap_regret_bytes;
+  return mmap_fixed_bound_locked() + mmap_regret_bytes;
 }
 
 /* To be called when a block was mapped or has so many bytes without pages. To fault pages in again costs so much more than to
@@ -185,8 +192,19 @@ static void mmap_regret_locked(size_t bytes) {
   mmap_regret_bytes = regret < mmap_peak_bytes ? regret : mmap_peak_bytes;
 }
 
-/* Unmaps what is old and purges what is over the bound, `most` extents and `bytes` bytes at most, and returns whether there was any. Without
- * the lock. */
+/* Takes out of the cache what is to go back so that no more than `dirty_max` bytes of it are resident, no more than `bytes`.
+ * *unmap: not only its pages go, since address space is bounded, too: by the option, or as much as is live. */
+static hak_extent_t mmap_excess_locked(size_t dirty_max, size_t bytes, bool *unmap) {
+  hak_extent_t extent = hak_mmap_cache_purge_locked(dirty_max, bytes);
+  mmap_evicted_bytes += extent.dirty;
+  size_t clean_max = (size_t)hak_options.mmap_cache_kib * HAK_KIB;
+  if (clean_max < mmap_live_bytes) clean_max = mmap_live_bytes;
+  *unmap = hak_mmap_cache_clean_locked() + extent.bytes > clean_max;
+  return extent;
+}
+
+/* Unmaps what is old and purges what is over the bound, `most` extents and `bytes` resident bytes at most, and returns whether
+ * there was any. Without the lock. */
 static bool mmap_trim(bool everything, unsigned most, size_t bytes) {
   uint64_t now = hak_os_now_ms(), delay = (uint64_t)hak_options.purge_delay_ms;
   uint64_t old = now > delay ? now - delay : 0;
@@ -196,30 +214,32 @@ static bool mmap_trim(bool everything, unsigned most, size_t bytes) {
     if (everything) mmap_regret_bytes = mmap_evicted_bytes = 0; /* mapping it again is then no regret */
     hak_extent_t extent = hak_mmap_cache_evict_locked(everything ? UINT64_MAX : old, bytes);
     bool unmap = extent.bytes != 0;
-    if (!unmap) {
-      extent = hak_mmap_cache_purge_locked(mmap_bound_locked(now), bytes);
-      mmap_evicted_bytes += extent.dirty;
-    }
+    if (!unmap) extent = mmap_excess_locked(mmap_bound_locked(now), bytes, &unmap);
     mmap_unlock_changed(0);
     if (extent.bytes == 0) return n != 0;
     bool done = unmap ? mmap_unmap(extent) : mmap_purge(extent);
     if (!done && (++refused == MMAP_EVICT_MAX || !everything)) return n >= refused; /* later once more */
-    bytes -= unmap ? extent.bytes : extent.dirty;
+    bytes -= extent.dirty;
   }
   return true;
 }
 
-void hak_mmap_trade_mt(size_t bytes) {
+/* Gives back so many bytes of the cache, but for what was lately wanted back; or, since that had nothing that fits for the
+ * one who comes (`misfit`), but for what may be kept without such a reason. */
+static void mmap_trade(size_t bytes, bool misfit) {
   if (!hak_mmap_waits_mt()) return;
   for (unsigned n = 0; n < MMAP_EVICT_MAX && bytes != 0; n++) {
+    bool unmap;
     hak_lock(&hak_mmap_lock);
-    hak_extent_t extent = hak_mmap_cache_purge_locked(mmap_regret_bytes, bytes);
-    mmap_evicted_bytes += extent.dirty;
+    mmap_sink_locked(hak_os_now_ms());
+    hak_extent_t extent = mmap_excess_locked(misfit ? mmap_fixed_bound_locked() : mmap_regret_bytes, bytes, &unmap);
     mmap_unlock_changed(0);
-    if (extent.bytes == 0 || !mmap_purge(extent)) return;
+    if (extent.bytes == 0 || !(unmap ? mmap_unmap(extent) : mmap_purge(extent))) return;
     bytes -= extent.dirty;
   }
 }
+
+void hak_mmap_trade_mt(size_t bytes) { mmap_trade(bytes, false); }
 
 static void *mmap_out_of_memory(size_t bytes) {
   hak_log(HAK_LOG_MMAP, "[MMAP] mmap FAILED: size=%zu, errno=%d", bytes, errno);
@@ -294,14 +314,18 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
     return mmap_refused();
   }
   if (!room) return mmap_out_of_memory(bytes);
-  if (base != NULL) {
+  bool mapped = base == NULL;
+  if (!mapped) {
     hak_purge_dirtied_mt(); /* for a moment the cache may have looked empty, while the rest was put back */
   } else {
     base = mmap_map(list, bytes, alignment);
     if (base == NULL) return NULL;
   }
   *zeroed = clean == bytes;
-  if (clean != 0) (void)hak_purge_trade_mt(clean);
+  if (clean != 0) {
+    size_t back = hak_purge_trade_mt(clean);
+    if (mapped && back < clean) mmap_trade(clean - back, true);
+  }
   return base;
 }
 
@@ -397,6 +421,8 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   if (bytes <= old_bytes) return p;
 
   char *moved = hak_os_remap(p, old_bytes, bytes);
+  if (moved == NULL && errno == ENOMEM && mmap_trim(true, MMAP_EVICT_ALL, SIZE_MAX))
+    moved = hak_os_remap(p, old_bytes, bytes);
   hak_lock(&hak_mmap_lock);
   /* A place for it was there before; that others filled the table since, to the last place, cannot be mended. */
   hak_check(mmap_reserve_locked() || mmap_blocks < mmap_capacity - 1);

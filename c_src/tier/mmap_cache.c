@@ -9,15 +9,16 @@
 
 #define CACHE_EXTENTS 256u
 
-/* Invariant: ascending and disjoint, no two touch; cache_dirty is the sum of what may be resident of them. */
+/* Invariant: ascending and disjoint, no two touch; cache_bytes is their sum, cache_dirty that of what may be resident. */
 static hak_extent_t cache[CACHE_EXTENTS];
 static unsigned cache_count;
-static size_t cache_dirty;
+static size_t cache_bytes, cache_dirty;
 static _Atomic uint32_t cache_xcount; /* cache_count, for who has not the lock */
 
 _Atomic(uint32_t) *hak_mmap_cache_extents(void) { return &cache_xcount; }
 
 size_t hak_mmap_cache_dirty_locked(void) { return cache_dirty; }
+size_t hak_mmap_cache_clean_locked(void) { return cache_bytes - cache_dirty; }
 
 /* The index of the first extent that begins above p. */
 static unsigned cache_above(const char *p) {
@@ -37,12 +38,14 @@ static void cache_insert(unsigned at, hak_extent_t extent) {
   memmove(&cache[at + 1], &cache[at], (cache_count - at) * sizeof(cache[0]));
   cache[at] = extent;
   hak_store_seq(&cache_xcount, ++cache_count); /* before hak_purge_dirtied_mt */
+  cache_bytes += extent.bytes;
   cache_dirty += extent.dirty;
 }
 
 static hak_extent_t cache_remove(unsigned at) {
   hak_extent_t extent = cache[at];
   hak_store_relaxed(&cache_xcount, --cache_count);
+  cache_bytes -= extent.bytes;
   cache_dirty -= extent.dirty;
   memmove(&cache[at], &cache[at + 1], (cache_count - at) * sizeof(cache[0]));
   return extent;
@@ -104,18 +107,21 @@ static unsigned cache_oldest(bool dirty) {
   return oldest;
 }
 
-/* Takes the end of an extent from `offset` on, or all of it. */
+/* Takes the end of an extent from `offset` on, or all of it. What stays is there all the time, for who looks at the count. */
 static hak_extent_t cache_cut(unsigned at, size_t offset) {
-  hak_extent_t whole = cache_remove(at);
-  if (offset != 0) cache_insert(at, cache_part(whole, 0, offset));
-  return cache_part(whole, offset, whole.bytes - offset);
+  if (offset == 0) return cache_remove(at);
+  hak_extent_t end = cache_part(cache[at], offset, cache[at].bytes - offset);
+  cache[at] = cache_part(cache[at], 0, offset);
+  cache_bytes -= end.bytes;
+  cache_dirty -= end.dirty;
+  return end;
 }
 
 hak_extent_t hak_mmap_cache_evict_locked(uint64_t freed_before_ms, size_t most) {
   unsigned oldest = cache_oldest(false);
   if (oldest == CACHE_EXTENTS || cache[oldest].freed_ms > freed_before_ms) return (hak_extent_t){0};
-  size_t bytes = cache[oldest].bytes;
-  return cache_cut(oldest, bytes > most ? bytes - most : 0);
+  size_t dirty = cache[oldest].dirty;
+  return cache_cut(oldest, dirty > most ? dirty - most : 0);
 }
 
 hak_extent_t hak_mmap_cache_purge_locked(size_t dirty_max, size_t most) {

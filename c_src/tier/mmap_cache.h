@@ -22,8 +22,8 @@ HAK_HIDDEN void *hak_mmap_cache_take_locked(size_t bytes, size_t alignment, size
 /* Adds an extent. When the cache has no place for it, returns one that must be unmapped instead (bytes != 0). */
 HAK_HIDDEN hak_extent_t hak_mmap_cache_put_locked(hak_extent_t extent);
 
-/* Takes out the oldest extent if it was freed at `freed_before_ms` or earlier; bytes == 0 when it was not. Never more than
- * `most` (whole pages); a part is from the end. The caller unmaps it. */
+/* Takes out the oldest extent if it was freed at `freed_before_ms` or earlier; bytes == 0 when it was not. No more than
+ * `most` bytes (whole pages) that may be resident; a part is from the end. The caller unmaps it. */
 HAK_HIDDEN hak_extent_t hak_mmap_cache_evict_locked(uint64_t freed_before_ms, size_t most);
 
 /* If more than `dirty_max` bytes may be resident, takes out the end of the oldest extent that has any: no more than `most` and
@@ -34,8 +34,9 @@ HAK_HIDDEN hak_extent_t hak_mmap_cache_purge_locked(size_t dirty_max, size_t mos
 /* Whether an address is in a cached extent. */
 HAK_HIDDEN bool hak_mmap_cache_has_locked(const void *p);
 
-/* How much of it may be resident. */
+/* How much of it may be resident, and how much is address space only. */
 HAK_HIDDEN size_t hak_mmap_cache_dirty_locked(void);
+HAK_HIDDEN size_t hak_mmap_cache_clean_locked(void);
 
 /* The number of extents; readable without the lock. */
 HAK_HIDDEN _Atomic(uint32_t) *hak_mmap_cache_extents(void);

@@ -107,7 +107,7 @@ static void sizes(size_t unused) {
     } else {
       CHECK(pattern_check_ends(live[i], bytes[i], i), "%zu bytes", bytes[i]);
       size_t changed = rng_between(&rng, 1, 3 * MIB), rounded = hak_align_up(changed, hak_os_page_bytes());
-      hak_os_fail_calls(0, step % 4 == 0);
+      hak_os_fail_calls(0, step % 4 == 0 ? FAIL_ALWAYS : 0);
       void *p = hak_mmap_resize_mt(live[i], changed);
       hak_os_fail_calls(0, 0);
       bool grows = rounded > hak_align_up(bytes[i], hak_os_page_bytes());

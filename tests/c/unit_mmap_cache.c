@@ -35,7 +35,7 @@ static size_t dirty_length(size_t page, size_t pages) {
 /* Extents are the maximal runs of cached pages, in order. */
 static void check_cache(void) {
   unsigned extents = 0;
-  size_t dirty = 0;
+  size_t dirty = 0, pages = 0;
   for (size_t i = 0; i < PAGES;) {
     size_t n = run_length(i);
     if (n == 0) {
@@ -52,9 +52,11 @@ static void check_cache(void) {
               hak_mmap_cache_has_locked(cache_base + (i + n) * PAGE - 1),
           "extent %u", extents);
     extents++;
+    pages += n;
     i += n;
   }
   CHECK(extents == cache_count && hak_mmap_cache_dirty_locked() == dirty, "%u extents", extents);
+  CHECK(hak_mmap_cache_clean_locked() == pages * PAGE - dirty, "%zu clean", hak_mmap_cache_clean_locked());
 }
 
 static hak_extent_t put(size_t page, size_t pages, uint64_t now_ms) {
@@ -100,7 +102,7 @@ static void model_evict(rng_t *rng, uint64_t now) {
   hak_extent_t extent = hak_mmap_cache_evict_locked(before, most);
   CHECK((extent.bytes != 0) == (oldest <= before), "%zu evicted", extent.bytes);
   if (extent.bytes != 0) {
-    check_cut(extent, oldest, extent.bytes, most);
+    check_cut(extent, oldest, extent.dirty, most);
     mark((size_t)(extent.base - cache_base) / PAGE, extent.bytes / PAGE, false);
   }
   check_cache();

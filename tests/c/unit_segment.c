@@ -444,10 +444,29 @@ static void test_huge_pages(void **state) {
   for (size_t option = 0; option < 3; option++) child_passes(huge_pages, option);
 }
 
+/* Who gave slices back and was ended by a fork before it set the hints. */
+static void lost_hints(size_t unused) {
+  (void)unused;
+  bool zeroed;
+  hak_options_init();
+  char *run = hak_segment_take_mt(30, &zeroed);
+  hak_segment_t *segment = hak_segment_of(run);
+  (void)hak_or_seq(&segment->xfree, hak_slices_mask(hak_slice_of(run), 30));
+  for (unsigned r = 0; r < HAK_HINT_RUNS; r++) hak_hint_clear(hak_hint_of_run(r), segment->index);
+  hak_segment_recount_dirty();
+  CHECK(hak_segment_take_mt(30, &zeroed) == run, "not found");
+}
+
+static void test_lost_hints(void **state) {
+  (void)state;
+  child_passes(lost_hints, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_model), cmocka_unit_test(test_exhaustion), cmocka_unit_test(test_growth),
-      cmocka_unit_test(test_unmap), cmocka_unit_test(test_stress),     cmocka_unit_test(test_huge_pages),
+      cmocka_unit_test(test_model),      cmocka_unit_test(test_exhaustion), cmocka_unit_test(test_growth),
+      cmocka_unit_test(test_unmap),      cmocka_unit_test(test_stress),     cmocka_unit_test(test_huge_pages),
+      cmocka_unit_test(test_lost_hints),
   };
   return cmocka_run_group_tests_name("segment", tests, NULL, NULL);
 }

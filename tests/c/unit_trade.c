@@ -101,11 +101,46 @@ static void small_for_large(size_t unused) {
   CHECK(hak_mmap_cache_dirty_locked() < 18 * MIB, "%zu cached", hak_mmap_cache_dirty_locked());
 }
 
+/* What is purged keeps its address space, but only so much. */
+static void address_space(size_t unused) {
+  (void)unused;
+  set_up();
+  char *blocks[8];
+  for (size_t i = 0; i < COUNT_OF(blocks); i++) blocks[i] = map(32 * MIB);
+  for (size_t i = 0; i < COUNT_OF(blocks); i++) CHECK(hak_mmap_free_mt(blocks[i]), "free");
+  CHECK(hak_mmap_cache_dirty_locked() == 64 * MIB && hak_mmap_cache_clean_locked() <= 64 * MIB, "%zu and %zu cached",
+        hak_mmap_cache_dirty_locked(), hak_mmap_cache_clean_locked());
+}
+
+/* A block that nothing in the cache is large enough for is paid with what the cache has beyond its bound, wanted or not. */
+static void misfits_go(size_t unused) {
+  (void)unused;
+  set_up();
+  char *block = map(200 * MIB);
+  mmap_regret_bytes = 200 * MIB;
+  CHECK(hak_mmap_free_mt(block) && hak_mmap_cache_dirty_locked() == 200 * MIB, "it is wanted");
+  (void)map(201 * MIB);
+  CHECK(hak_mmap_cache_dirty_locked() < 102 * MIB, "%zu cached", hak_mmap_cache_dirty_locked());
+}
+
+/* A block that cannot grow for want of address space can when the cache has given its own back. */
+static void room_to_grow(size_t unused) {
+  (void)unused;
+  set_up();
+  char *block = map(3 * MIB), *other = map(5 * MIB);
+  CHECK(hak_mmap_free_mt(other), "free");
+  hak_os_fail_calls(0, 1);
+  CHECK(hak_mmap_resize_mt(block, 12 * MIB) != NULL && hak_mmap_cache_dirty_locked() == 0, "not grown");
+}
+
 static void test_all(void **state) {
   (void)state;
   child_passes(slices_go, 0);
   child_passes(mappings_go, 0);
   child_passes(small_for_large, 0);
+  child_passes(address_space, 0);
+  child_passes(misfits_go, 0);
+  child_passes(room_to_grow, 0);
 }
 
 int main(void) {
