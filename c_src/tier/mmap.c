@@ -142,6 +142,7 @@ static bool mmap_unmap(hak_extent_t extent) {
 
 /* The pages of the first part of an extent, which comes back to the cache; or, if they are locked, all of it. */
 static bool mmap_purge(hak_extent_t extent) {
+  hak_assert(extent.dirty_at == 0);
   if (!hak_os_purge(extent.base, extent.dirty)) return mmap_unmap(extent);
   (void)hak_add_relaxed(hak_purge_bytes(), extent.dirty);
   extent.dirty = 0;
@@ -295,14 +296,15 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
   if (bytes > PTRDIFF_MAX - page) return mmap_out_of_memory(bytes);
   bytes = bytes == 0 ? page : hak_align_up(bytes, page);
   hak_lock(&hak_mmap_lock);
-  char *base = NULL;
-  size_t clean = bytes;
+  hak_extent_t cached = {0}, too_many = {0};
   bool room = mmap_reserve_locked();
-  if (room) base = hak_mmap_cache_take_locked(bytes, alignment < page ? page : alignment, &clean);
+  if (room) cached = hak_mmap_cache_take_locked(bytes, alignment < page ? page : alignment);
+  char *base = cached.base;
+  size_t clean = bytes - cached.dirty;
   bool granted = base == NULL || clean == 0 || HAK_LIKELY(hak_limit_take_mt(clean));
-  hak_extent_t too_many = {0};
   if (!granted) {
-    too_many = hak_mmap_cache_put_locked((hak_extent_t){base, bytes, bytes - clean, hak_os_now_ms()});
+    cached.freed_ms = hak_os_now_ms();
+    too_many = hak_mmap_cache_put_locked(cached);
   } else if (base != NULL) {
     mmap_insert_locked(base, bytes, list);
     mmap_regret_locked(clean);
@@ -335,7 +337,7 @@ static hak_extent_t mmap_free_locked(mmap_block_t *block, uint64_t now_ms) {
   size_t bytes = block->bytes;
   mmap_remove_locked(block);
   mmap_returned++;
-  return hak_mmap_cache_put_locked((hak_extent_t){base, bytes, bytes, now_ms});
+  return hak_mmap_cache_put_locked((hak_extent_t){.base = base, .bytes = bytes, .dirty = bytes, .freed_ms = now_ms});
 }
 
 bool hak_mmap_free_mt(void *p) {
@@ -408,7 +410,8 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
     mmap_live_bytes -= old_bytes - bytes;
     if (bytes != old_bytes) {
       size_t rest = old_bytes - bytes;
-      too_many = hak_mmap_cache_put_locked((hak_extent_t){(char *)p + bytes, rest, rest, hak_os_now_ms()});
+      too_many = hak_mmap_cache_put_locked(
+          (hak_extent_t){.base = (char *)p + bytes, .bytes = rest, .dirty = rest, .freed_ms = hak_os_now_ms()});
     }
   } else {
     mmap_remove_locked(block); /* nobody may find it while it moves; its place in the table stays ours: see below */

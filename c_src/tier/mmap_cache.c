@@ -51,38 +51,47 @@ static hak_extent_t cache_remove(unsigned at) {
   return extent;
 }
 
-/* The part of an extent from `offset` on. */
+/* A part of an extent. */
 static hak_extent_t cache_part(hak_extent_t extent, size_t offset, size_t bytes) {
-  size_t dirty = extent.dirty > offset ? extent.dirty - offset : 0;
-  return (hak_extent_t){extent.base + offset, bytes, dirty < bytes ? dirty : bytes, extent.freed_ms};
+  size_t from = extent.dirty_at > offset ? extent.dirty_at : offset;
+  size_t to = extent.dirty_at + extent.dirty < offset + bytes ? extent.dirty_at + extent.dirty : offset + bytes;
+  hak_extent_t part = {.base = extent.base + offset, .bytes = bytes, .freed_ms = extent.freed_ms};
+  if (from < to) {
+    part.dirty_at = from - offset;
+    part.dirty = to - from;
+  }
+  return part;
 }
 
-/* Two that touch. Clean pages in between count as resident. */
+/* Two that touch. Clean pages between what is dirty of both count as resident. */
 static hak_extent_t cache_join(hak_extent_t low, hak_extent_t high) {
-  return (hak_extent_t){low.base, low.bytes + high.bytes, high.dirty != 0 ? low.bytes + high.dirty : low.dirty,
-                        low.freed_ms > high.freed_ms ? low.freed_ms : high.freed_ms};
+  hak_extent_t both = {.base = low.base, .bytes = low.bytes + high.bytes};
+  both.freed_ms = low.freed_ms > high.freed_ms ? low.freed_ms : high.freed_ms;
+  size_t end = high.dirty != 0 ? low.bytes + high.dirty_at + high.dirty : low.dirty_at + low.dirty;
+  both.dirty_at = low.dirty != 0 ? low.dirty_at : low.bytes + high.dirty_at;
+  both.dirty = low.dirty + high.dirty == 0 ? 0 : end - both.dirty_at;
+  if (both.dirty == 0) both.dirty_at = 0;
+  return both;
 }
 
-void *hak_mmap_cache_take_locked(size_t bytes, size_t alignment, size_t *clean) {
+hak_extent_t hak_mmap_cache_take_locked(size_t bytes, size_t alignment) {
   unsigned best = CACHE_EXTENTS;
   for (unsigned i = 0; i < cache_count; i++) {
     size_t skip = (size_t)(0 - (uintptr_t)cache[i].base) & (alignment - 1);
     if (cache[i].bytes < skip || cache[i].bytes - skip < bytes) continue;
     if (best == CACHE_EXTENTS || cache[i].bytes < cache[best].bytes) best = i;
   }
-  if (best == CACHE_EXTENTS) return NULL;
+  if (best == CACHE_EXTENTS) return (hak_extent_t){0};
   hak_extent_t extent = cache_remove(best);
   size_t skip = (size_t)(0 - (uintptr_t)extent.base) & (alignment - 1);
   size_t rest = extent.bytes - skip - bytes;
   if (skip != 0 && rest != 0 && cache_count + 2 > CACHE_EXTENTS) { /* no place for two parts: leave it whole */
     cache_insert(best, extent);
-    return NULL;
+    return (hak_extent_t){0};
   }
   if (rest != 0) cache_insert(best, cache_part(extent, skip + bytes, rest));
   if (skip != 0) cache_insert(best, cache_part(extent, 0, skip));
-  hak_extent_t block = cache_part(extent, skip, bytes);
-  *clean = bytes - block.dirty;
-  return block.base;
+  return cache_part(extent, skip, bytes);
 }
 
 hak_extent_t hak_mmap_cache_put_locked(hak_extent_t extent) {
@@ -120,8 +129,8 @@ static hak_extent_t cache_cut(unsigned at, size_t offset) {
 hak_extent_t hak_mmap_cache_evict_locked(uint64_t freed_before_ms, size_t most) {
   unsigned oldest = cache_oldest(false);
   if (oldest == CACHE_EXTENTS || cache[oldest].freed_ms > freed_before_ms) return (hak_extent_t){0};
-  size_t dirty = cache[oldest].dirty;
-  return cache_cut(oldest, dirty > most ? dirty - most : 0);
+  const hak_extent_t *extent = &cache[oldest];
+  return cache_cut(oldest, extent->dirty > most ? extent->dirty_at + extent->dirty - most : 0);
 }
 
 hak_extent_t hak_mmap_cache_purge_locked(size_t dirty_max, size_t most) {
@@ -129,8 +138,8 @@ hak_extent_t hak_mmap_cache_purge_locked(size_t dirty_max, size_t most) {
   size_t excess = hak_align_up(cache_dirty - dirty_max, hak_os_page_bytes());
   if (most > excess) most = excess;
   unsigned oldest = cache_oldest(true);
-  size_t dirty = cache[oldest].dirty;
-  return cache_cut(oldest, dirty > most ? dirty - most : 0);
+  const hak_extent_t *extent = &cache[oldest];
+  return cache_cut(oldest, extent->dirty_at + (extent->dirty > most ? extent->dirty - most : 0));
 }
 
 bool hak_mmap_cache_has_locked(const void *p) {

@@ -11,13 +11,13 @@
 typedef struct hak_extent {
   char *base;
   size_t bytes;
-  size_t dirty;      /* so many from the base on may be resident; those behind are known to be zero */
+  size_t dirty_at;   /* from here on, */
+  size_t dirty;      /* so many may be resident; those before and behind are known to be zero */
   uint64_t freed_ms; /* of its youngest part */
 } hak_extent_t;
 
-/* Takes `bytes` aligned to `alignment` out of the smallest extent that has them; NULL when none has. Sets *clean to how many
- * of the last of them are known to be zero. */
-HAK_HIDDEN void *hak_mmap_cache_take_locked(size_t bytes, size_t alignment, size_t *clean);
+/* Takes `bytes` aligned to `alignment` out of the smallest extent that has them; base == NULL when none has. */
+HAK_HIDDEN hak_extent_t hak_mmap_cache_take_locked(size_t bytes, size_t alignment);
 
 /* Adds an extent. When the cache has no place for it, returns one that must be unmapped instead (bytes != 0). */
 HAK_HIDDEN hak_extent_t hak_mmap_cache_put_locked(hak_extent_t extent);
@@ -28,7 +28,7 @@ HAK_HIDDEN hak_extent_t hak_mmap_cache_evict_locked(uint64_t freed_before_ms, si
 
 /* If more than `dirty_max` bytes may be resident, takes out the end of the oldest extent that has any: no more than `most` and
  * no more than what is too much, in whole pages; and what is clean behind them. bytes == 0 when there is nothing. The caller
- * purges the first `dirty` bytes and puts it back. */
+ * purges the first `dirty` bytes (dirty_at is 0) and puts it back. */
 HAK_HIDDEN hak_extent_t hak_mmap_cache_purge_locked(size_t dirty_max, size_t most);
 
 /* Whether an address is in a cached extent. */

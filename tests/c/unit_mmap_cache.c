@@ -20,16 +20,20 @@ static size_t run_length(size_t page) {
   return end - page;
 }
 
-/* How many pages of the run are dirty: all to the last that is, so the others before it become so. */
-static size_t dirty_length(size_t page, size_t pages) {
-  size_t dirty = pages;
-  while (dirty != 0 && !is_dirty[page + dirty - 1]) {
-    dirty--;
-  }
-  for (size_t i = page; i < page + dirty; i++) {
-    is_dirty[i] = true;
-  }
-  return dirty;
+/* How many pages of the run are dirty: from the first that is to the last, so the others between them become so. */
+static size_t dirty_window(size_t page, size_t pages, size_t *from) {
+  size_t to = page + pages;
+  *from = page;
+  while (to != page && !is_dirty[to - 1]) to--;
+  while (*from < to && !is_dirty[*from]) ++*from;
+  for (size_t i = *from; i < to; i++) is_dirty[i] = true;
+  return to - *from;
+}
+
+static bool same_dirty(hak_extent_t extent) {
+  size_t page = (size_t)(extent.base - cache_base) / PAGE, from;
+  size_t dirty = dirty_window(page, extent.bytes / PAGE, &from);
+  return extent.dirty == dirty * PAGE && extent.dirty_at == (dirty == 0 ? 0 : (from - page) * PAGE);
 }
 
 /* Extents are the maximal runs of cached pages, in order. */
@@ -46,7 +50,8 @@ static void check_cache(void) {
     CHECK(extents < cache_count && cache[extents].base == cache_base + i * PAGE && cache[extents].bytes == n * PAGE,
           "extent %u: %zu pages from %zu", extents, n, i);
     CHECK(cache[extents].freed_ms == freed_ms[i], "extent %u", extents);
-    CHECK(cache[extents].dirty == dirty_length(i, n) * PAGE, "extent %u: %zu", extents, cache[extents].dirty);
+    CHECK(same_dirty(cache[extents]), "extent %u: %zu dirty from %zu", extents, cache[extents].dirty,
+          cache[extents].dirty_at);
     dirty += cache[extents].dirty;
     CHECK(hak_mmap_cache_has_locked(cache_base + i * PAGE) &&
               hak_mmap_cache_has_locked(cache_base + (i + n) * PAGE - 1),
@@ -60,13 +65,11 @@ static void check_cache(void) {
 }
 
 static hak_extent_t put(size_t page, size_t pages, uint64_t now_ms) {
-  return hak_mmap_cache_put_locked((hak_extent_t){cache_base + page * PAGE, pages * PAGE, pages * PAGE, now_ms});
+  return hak_mmap_cache_put_locked((hak_extent_t){
+      .base = cache_base + page * PAGE, .bytes = pages * PAGE, .dirty = pages * PAGE, .freed_ms = now_ms});
 }
 
-static char *take(size_t pages, size_t alignment) {
-  size_t clean = SIZE_MAX;
-  return hak_mmap_cache_take_locked(pages * PAGE, alignment, &clean);
-}
+static char *take(size_t pages, size_t alignment) { return hak_mmap_cache_take_locked(pages * PAGE, alignment).base; }
 
 static void mark(size_t page, size_t pages, bool cached) {
   for (size_t i = page; i < page + pages; i++) {
@@ -78,7 +81,9 @@ static void mark(size_t page, size_t pages, bool cached) {
 static uint64_t model_oldest(bool dirty) {
   uint64_t oldest = UINT64_MAX;
   for (size_t i = 0; i < PAGES; i += run_length(i) + 1) {
-    if (run_length(i) != 0 && (!dirty || is_dirty[i]) && freed_ms[i] < oldest) oldest = freed_ms[i];
+    size_t from;
+    bool counts = run_length(i) != 0 && (!dirty || dirty_window(i, run_length(i), &from) != 0);
+    if (counts && freed_ms[i] < oldest) oldest = freed_ms[i];
   }
   return oldest;
 }
@@ -91,8 +96,9 @@ static void check_cut(hak_extent_t extent, uint64_t oldest, size_t counts, size_
   }
   CHECK(extent.freed_ms == oldest && freed_ms[start] == oldest, "age");
   CHECK(run_length(first) * PAGE == extent.bytes, "to its end");
-  CHECK(dirty_length(first, extent.bytes / PAGE) * PAGE == extent.dirty, "%zu dirty", extent.dirty);
-  CHECK(counts == most || (counts < most && start == first), "%zu of at most %zu", counts, most);
+  CHECK(same_dirty(extent), "%zu dirty from %zu", extent.dirty, extent.dirty_at);
+  CHECK(counts == most || (counts < most && (start == first || extent.dirty_at == 0)), "%zu of at most %zu", counts,
+        most);
 }
 
 /* What is too old is taken out; or what is too much, and comes back clean. */
@@ -117,7 +123,7 @@ static void model_purge(rng_t *rng) {
   CHECK((extent.bytes != 0) == (excess != 0), "bound %zu of %zu", bound, cache_dirty);
   if (extent.bytes == 0) return;
   check_cut(extent, oldest, extent.dirty, excess < most ? excess : most);
-  CHECK(extent.dirty != 0, "nothing to purge");
+  CHECK(extent.dirty != 0 && extent.dirty_at == 0, "nothing to purge");
   for (size_t i = 0; i < extent.dirty / PAGE; i++) {
     is_dirty[(size_t)(extent.base - cache_base) / PAGE + i] = false;
   }
@@ -171,14 +177,14 @@ static void cache_modelled(size_t steps) {
       if (cache_count > CACHE_EXTENTS - 2) {
         continue;
       }
-      size_t clean = SIZE_MAX;
-      char *block = hak_mmap_cache_take_locked(pages * PAGE, alignment, &clean);
+      hak_extent_t extent = hak_mmap_cache_take_locked(pages * PAGE, alignment);
+      char *block = extent.base;
       CHECK(block == (expected == PAGES ? NULL : cache_base + expected * PAGE),
             "%zu pages, alignment %zu: page %zd, not %zu", pages, alignment,
             block == NULL ? -1 : (block - cache_base) / (ptrdiff_t)PAGE, expected);
       if (block != NULL) {
-        CHECK(clean == (pages - dirty_length(expected, pages)) * PAGE, "%zu clean", clean);
-        zeroed += clean == pages * PAGE;
+        CHECK(extent.bytes == pages * PAGE && same_dirty(extent), "%zu dirty from %zu", extent.dirty, extent.dirty_at);
+        zeroed += extent.dirty == 0;
         mark(expected, pages, false);
       }
       taken += block != NULL;
