@@ -17,9 +17,13 @@ _Thread_local bool hak_limit_met HAK_TLS_MODEL_HERE;
 /* Relaxed: a count, from which nobody concludes anything about other memory. All its changes are in one order, so whoever
  * finds the sum within the limit knows that all who were granted before are in it. */
 bool hak_limit_take_mt(size_t bytes) {
-  int64_t held = hak_add_relaxed(&limit_state.xheld, (int64_t)bytes) + (int64_t)bytes;
-  if (HAK_LIKELY(held <= hak_load_relaxed(&limit_state.xlimit))) return true;
-  (void)hak_sub_relaxed(&limit_state.xheld, (int64_t)bytes);
+  int64_t limit = hak_load_relaxed(&limit_state.xlimit);
+  if (HAK_LIKELY(bytes <= (uint64_t)limit)) { /* what can never be is not counted for a moment either */
+    /* Without a limit the sum may wrap, for as long as the system takes to refuse a mapping of that size. */
+    int64_t held = (int64_t)((uint64_t)hak_add_relaxed(&limit_state.xheld, (int64_t)bytes) + bytes);
+    if (HAK_LIKELY(held <= limit)) return true;
+    (void)hak_sub_relaxed(&limit_state.xheld, (int64_t)bytes);
+  }
   hak_limit_met = true;
   return false;
 }

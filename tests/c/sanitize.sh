@@ -27,12 +27,12 @@ tests=("$@")
 # test_oom limits the address space, of which ASan and TSan need terabytes. ASan's own malloc, which the tests and the C
 # library use beside ours, has locks that a forked child may find held for ever, so test_fork and test_heap_fork are not
 # for it. Under valgrind only one thread runs at a time and everything is some thirty times slower, so what walks
-# millions of blocks is left out. Its mremap reports ENOMEM where the kernel says EFAULT, which unit_mmap takes for a
-# failure that nobody ordered.
+# millions of blocks is left out, and what starts itself anew or looks at its own stack. Its mremap reports ENOMEM where the
+# kernel says EFAULT, which unit_mmap takes for a failure that nobody ordered.
 skip_address='^(test_oom|test_fork|test_heap_fork)$'
 skip_undefined='^$'
 skip_thread='^test_oom$'
-skip_valgrind='^(test_oom|test_fork|test_heap_fork|test_sizes|test_collect|test_thread_exit|test_threads|test_options|test_aligned|unit_mmap)$'
+skip_valgrind='^(test_oom|test_fork|test_heap_fork|test_sizes|test_collect|test_thread_exit|test_threads|test_options|test_aligned|test_limit|unit_mmap|unit_profile)$'
 
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
