@@ -32,7 +32,10 @@ static struct {
 static HAK_LINE_ALIGNED _Atomic size_t segment_xunmapped_bytes;
 static _Atomic uint64_t segment_xfailures;
 
-void hak_segment_init(void) { hak_os_no_huge_pages(segment_table, sizeof(segment_table)); }
+uintptr_t hak_segment_table(size_t *bytes) {
+  *bytes = sizeof(segment_table);
+  return (uintptr_t)segment_table;
+}
 
 _Atomic(int64_t) *hak_segment_active_slices(void) { return &segment_slices.xactive; }
 _Atomic(int64_t) *hak_segment_dirty_slices(void) { return &segment_slices.xdirty; }
@@ -96,6 +99,7 @@ static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *ze
 /* Tells the system about huge pages in new segments, of which `before` bytes were there before them
  * (docs/decisions/huge-pages.md). */
 static void segment_advise(char *base, size_t bytes, size_t before) {
+  if (before == 0) return; /* 4 MiB at most, against a call in each of the smallest programs */
   if (before < HAK_HUGE_PAGES_AFTER || hak_options.huge_pages == 1) {
     hak_os_no_huge_pages(base, bytes);
   } else if (hak_options.huge_pages == 2) {

@@ -8,8 +8,8 @@
 #include "core/types.h"
 #include "os/os.h"
 
-/* Once a process, before the first segment: where huge pages are always on, one entry would make 2 MiB of a table resident. */
-HAK_HIDDEN void hak_segment_init(void);
+/* Where the table of segments is. */
+HAK_HIDDEN uintptr_t hak_segment_table(size_t *bytes);
 
 /* Takes a run of `slices` slices (1 to 63), used memory before fresh where it is found soon, lowest address first. Sets *zeroed to whether it
  * is known to be zero. The caller owns the run's tags and cells. NULL when the system has no more memory. _mt */

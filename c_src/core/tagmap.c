@@ -13,11 +13,6 @@ _Atomic uint32_t hak_tagmap_owners[(size_t)1 << HAK_TAGMAP_BITS];
  * and zero (acquire below). */
 static _Atomic(_Atomic uint64_t *) tagmap_xsecond;
 
-void hak_tagmap_init(void) {
-  hak_os_no_huge_pages(hak_tagmap, sizeof(hak_tagmap));
-  hak_os_no_huge_pages(hak_tagmap_owners, sizeof(hak_tagmap_owners));
-}
-
 static uint64_t tagmap_slice(const void *p) { return (uintptr_t)p >> HAK_SLICE_SHIFT; }
 
 #define TAGMAP_FREED (HAK_VIEW_SLAB & ~((uint64_t)3 << HAK_VIEW_KIND_SHIFT))

@@ -89,9 +89,6 @@ HAK_FAST uint64_t hak_tag_code(uint32_t heap_id) {
   return (code & 15) << 16 | (code >> 4) << 32;
 }
 
-/* Once a process, before the first segment: where huge pages are always on, one entry would make 2 MiB of a table resident. */
-HAK_HIDDEN void hak_tagmap_init(void);
-
 /* The tag of the slice of any address; 0 when it is not ours. _mt */
 HAK_HIDDEN hak_tag_t hak_tagmap_get_mt(const void *p);
 

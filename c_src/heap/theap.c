@@ -32,6 +32,20 @@ __attribute__((used)) _Thread_local hak_tls_t hak_tls HAK_TLS_MODEL_HERE;
 
 static _Atomic bool heap_xprocess_started;
 
+/* Where huge pages are always on, one entry would make 2 MiB of a table resident. The tables lie side by side in our own zero
+ * data, so one call does for all, and for what little is between them. */
+static void heap_no_huge_tables(void) {
+  size_t bytes;
+  uintptr_t low = hak_segment_table(&bytes), high = low + bytes;
+  const uintptr_t maps[] = {(uintptr_t)hak_tagmap, (uintptr_t)hak_tagmap_owners};
+  const size_t sizes[] = {sizeof(hak_tagmap), sizeof(hak_tagmap_owners)};
+  for (unsigned i = 0; i < 2; i++) {
+    if (maps[i] < low) low = maps[i];
+    if (maps[i] + sizes[i] > high) high = maps[i] + sizes[i];
+  }
+  hak_os_no_huge_pages((void *)low, high - low);
+}
+
 /* What is done once a process, before its first heap. Not a constructor: allocation may begin before those. */
 HAK_SLOW_STATIC void heap_start_process(void) {
   hak_lock(&hak_registry_lock);
@@ -41,8 +55,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
     hak_adapt_init();
     if (hak_options.limit_kib != 0) hak_limit_start(hak_options.limit_kib * (int64_t)HAK_KIB);
     hak_background_init();
-    hak_tagmap_init();
-    hak_segment_init();
+    heap_no_huge_tables();
     hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_theap_start */
   }
   hak_unlock(&hak_registry_lock);

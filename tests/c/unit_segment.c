@@ -424,7 +424,7 @@ static void huge_pages(size_t option) {
   for (uint32_t i = 0; i < segments; i++) { /* the first 4, 8 and 16 MiB are mappings of their own */
     const hak_segment_t *segment = hak_segment_at_mt(i);
     CHECK(has_flag(segment->base, " hg") == (option == 2 && i >= 7), "option %zu, segment %u", option, i);
-    CHECK(has_flag(segment->base, " nh") == (option == 1 || i < 7), "option %zu, segment %u", option, i);
+    CHECK(has_flag(segment->base, " nh") == (i != 0 && (option == 1 || i < 7)), "option %zu, segment %u", option, i);
   }
 }
 
