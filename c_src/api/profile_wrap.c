@@ -3,26 +3,7 @@
  * place or not. The slow halves are jumped to, so that the stack below them is the program's. */
 #include "core/profile.h"
 
-#undef hak_malloc
-#undef hak_alloc_at
-#undef hak_calloc
-#undef hak_realloc
-#undef hak_realloc_aligned_sized
-#undef hak_aligned_alloc
-#undef hak_aligned_zalloc
-#undef hak_posix_memalign
-#undef hak_free
-#undef hak_free_sized
-#undef hak_free_aligned_sized
-#undef hak_heap_malloc
-#undef hak_heap_zalloc
-#undef hak_heap_aligned_alloc
-#undef hak_heap_aligned_zalloc
-#undef hak_heap_realloc
-#undef hak_heap_free
-#undef hak_heap_free_sized
-#undef hak_heap_reset
-#undef hak_heap_destroy
+#include "base/public_names.h" /* after what declares the plain ones */
 
 #include "base/bits.h"
 #include "core/options.h"

@@ -3,17 +3,7 @@
  * that a write behind them is noticed. A realloc always moves the block, so that a use of the old one is. */
 #include "os/valgrind.h"
 
-#undef hak_malloc
-#undef hak_alloc_at
-#undef hak_calloc
-#undef hak_realloc
-#undef hak_realloc_aligned_sized
-#undef hak_aligned_alloc
-#undef hak_aligned_zalloc
-#undef hak_posix_memalign
-#undef hak_free
-#undef hak_free_sized
-#undef hak_free_aligned_sized
+#include "base/public_names.h"
 #undef hak_usable_size
 #undef hak_tier_of
 #undef hak_collect
@@ -22,15 +12,6 @@
 #undef hak_stats_print
 #undef hak_thread_stats_get
 #undef hak_heap_new
-#undef hak_heap_malloc
-#undef hak_heap_zalloc
-#undef hak_heap_aligned_alloc
-#undef hak_heap_aligned_zalloc
-#undef hak_heap_realloc
-#undef hak_heap_free
-#undef hak_heap_free_sized
-#undef hak_heap_reset
-#undef hak_heap_destroy
 #undef hak_heap_stats
 #undef hak_heap_of
 #undef hak_config_print

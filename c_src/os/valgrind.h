@@ -39,17 +39,7 @@ HAK_FAST void hak_memcheck_extend(void *block, size_t bytes) {
   if (end != 0) (void)VALGRIND_MAKE_MEM_UNDEFINED(end, (uintptr_t)block + bytes - end);
 }
 
-#define hak_malloc hak_plain_malloc
-#define hak_alloc_at hak_plain_alloc_at
-#define hak_calloc hak_plain_calloc
-#define hak_realloc hak_plain_realloc
-#define hak_realloc_aligned_sized hak_plain_realloc_aligned_sized
-#define hak_aligned_alloc hak_plain_aligned_alloc
-#define hak_aligned_zalloc hak_plain_aligned_zalloc
-#define hak_posix_memalign hak_plain_posix_memalign
-#define hak_free hak_plain_free
-#define hak_free_sized hak_plain_free_sized
-#define hak_free_aligned_sized hak_plain_free_aligned_sized
+#include "base/plain_names.h"
 #define hak_usable_size hak_plain_usable_size
 #define hak_tier_of hak_plain_tier_of
 #define hak_collect hak_plain_collect
@@ -58,15 +48,6 @@ HAK_FAST void hak_memcheck_extend(void *block, size_t bytes) {
 #define hak_stats_print hak_plain_stats_print
 #define hak_thread_stats_get hak_plain_thread_stats_get
 #define hak_heap_new hak_plain_heap_new
-#define hak_heap_malloc hak_plain_heap_malloc
-#define hak_heap_zalloc hak_plain_heap_zalloc
-#define hak_heap_aligned_alloc hak_plain_heap_aligned_alloc
-#define hak_heap_aligned_zalloc hak_plain_heap_aligned_zalloc
-#define hak_heap_realloc hak_plain_heap_realloc
-#define hak_heap_free hak_plain_heap_free
-#define hak_heap_free_sized hak_plain_heap_free_sized
-#define hak_heap_reset hak_plain_heap_reset
-#define hak_heap_destroy hak_plain_heap_destroy
 #define hak_heap_stats hak_plain_heap_stats
 #define hak_heap_of hak_plain_heap_of
 #define hak_config_print hak_plain_config_print

@@ -67,10 +67,8 @@ static hak_extent_t cache_part(hak_extent_t extent, size_t offset, size_t bytes)
 static hak_extent_t cache_join(hak_extent_t low, hak_extent_t high) {
   hak_extent_t both = {.base = low.base, .bytes = low.bytes + high.bytes};
   both.freed_ms = low.freed_ms > high.freed_ms ? low.freed_ms : high.freed_ms;
-  size_t end = high.dirty != 0 ? low.bytes + high.dirty_at + high.dirty : low.dirty_at + low.dirty;
-  both.dirty_at = low.dirty != 0 ? low.dirty_at : low.bytes + high.dirty_at;
-  both.dirty = low.dirty + high.dirty == 0 ? 0 : end - both.dirty_at;
-  if (both.dirty == 0) both.dirty_at = 0;
+  both.dirty_at = low.dirty != 0 || high.dirty == 0 ? low.dirty_at : low.bytes + high.dirty_at;
+  both.dirty = high.dirty != 0 ? low.bytes + high.dirty_at + high.dirty - both.dirty_at : low.dirty;
   return both;
 }
 
