@@ -7,8 +7,10 @@
 
 hak_lock_t hak_registry_lock;
 
-/* Id i is heap i % 64 of chunk i / 64; a chunk is mapped when its first id is given out (id 0 is not used). */
-static _Atomic(hak_theap_t *) registry_xchunks[REGISTRY_CHUNKS];
+/* Id i is heap i % 16 of chunk i / 16 (id 0 is not used). The first chunk is zero data, so that a process starts with a system
+ * call less; another is mapped when its first id is given out. */
+static hak_theap_t registry_first_chunk[HAK_THEAPS_PER_CHUNK];
+static _Atomic(hak_theap_t *) registry_xchunks[REGISTRY_CHUNKS] = {registry_first_chunk};
 static _Atomic uint32_t registry_xcount;
 
 /* Treiber's stack ("Coping with Parallelism", 1986) of ids with a generation beside the top id: every push and pop

@@ -56,6 +56,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
     if (hak_options.limit_kib != 0) hak_limit_start(hak_options.limit_kib * (int64_t)HAK_KIB);
     hak_background_init();
     heap_no_huge_tables();
+    hak_os_barrier_prepare();
     hak_store_release(&heap_xprocess_started, true); /* pairs with the acquire in hak_theap_start */
   }
   hak_unlock(&hak_registry_lock);

@@ -331,17 +331,18 @@ static int os_membarrier(int command) {
   return result;
 }
 
+enum { OS_BARRIER_NEW, OS_BARRIER_READY, OS_BARRIER_REFUSED };
+static _Atomic uint32_t os_xbarrier;
+
+void hak_os_barrier_prepare(void) {
+  if (hak_load_relaxed(&os_xbarrier) != OS_BARRIER_NEW) return; /* twice at the same time does no harm */
+  bool ready = os_membarrier(OS_MEMBARRIER_REGISTER_PRIVATE) == 0;
+  hak_store_relaxed(&os_xbarrier, ready ? OS_BARRIER_READY : OS_BARRIER_REFUSED);
+}
+
 bool hak_os_barrier_all_threads(void) {
-  static _Atomic bool xregistered, xrefused; /* registering twice does no harm */
-  if (hak_load_relaxed(&xrefused)) return false;
-  if (!hak_load_relaxed(&xregistered)) {
-    if (os_membarrier(OS_MEMBARRIER_REGISTER_PRIVATE) != 0) {
-      hak_store_relaxed(&xrefused, true);
-      return false;
-    }
-    hak_store_relaxed(&xregistered, true);
-  }
-  return os_membarrier(OS_MEMBARRIER_PRIVATE) == 0;
+  hak_os_barrier_prepare();
+  return hak_load_relaxed(&os_xbarrier) == OS_BARRIER_READY && os_membarrier(OS_MEMBARRIER_PRIVATE) == 0;
 }
 
 void hak_locks_begin_mine(void) { hak_os_locks_mine = true; }
