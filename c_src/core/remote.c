@@ -25,6 +25,15 @@ HAK_SLOW_STATIC void remote_help(hak_theap_t *owner) {
   } while (hak_load_seq(&owner->xinbox) != 0 && hak_load_seq(&owner->xstate) == HAK_THEAP_PARKED);
 }
 
+/* Whether blocks of the inbox were taken in since the last poster asked. A claim of a heap in use stops its owner and all
+ * processors, so an owner that does come by is left alone: each time it wants blocks, it takes in HAK_DRAIN_BLOCKS. */
+HAK_SLOW_STATIC bool remote_is_taken(hak_theap_t *owner) {
+  uint64_t taken = hak_load_relaxed(&owner->remote_blocks);
+  bool is_taken = taken != hak_load_relaxed(&owner->xtaken_then);
+  hak_store_relaxed(&owner->xtaken_then, taken);
+  return is_taken;
+}
+
 /* Pushes the chain first .. last. release pairs with the acquire in hak_remote_drain: the owner sees the links and keys,
  * and everything the program did with the blocks before it freed them. */
 static void remote_push_mt(hak_theap_t *owner, hak_block_t *first, hak_block_t *last) {
@@ -39,7 +48,8 @@ static void remote_push_mt(hak_theap_t *owner, hak_block_t *first, hak_block_t *
   /* Nobody comes by for a parked heap; an owner that has not come for so many posts may be asleep. seq_cst with the push
    * and with hak_remote_help_parked_mt: either we see the heap parked, or who parks it sees our post. */
   bool parked = hak_load_seq(&owner->xstate) == HAK_THEAP_PARKED;
-  if (HAK_UNLIKELY(parked || posts % HAK_HELP_POSTS == 0)) remote_help(owner);
+  if (HAK_UNLIKELY(parked) || (HAK_UNLIKELY(posts % HAK_HELP_POSTS == 0) && !remote_is_taken(owner)))
+    remote_help(owner);
 }
 
 void hak_remote_help_parked_mt(hak_theap_t *heap) {

@@ -184,6 +184,7 @@ struct hak_theap {
 
   HAK_LINE_ALIGNED _Atomic uint32_t xstate; /* HAK_THEAP_* */
   _Atomic uint32_t xnext_parked;            /* id of the heap below in the stack of parked heaps; 0 ends it */
+  _Atomic uint64_t xtaken_then;             /* remote_blocks when a poster last looked: core/remote.c */
   _Atomic uint32_t xclaim;                  /* the guard: whether another thread is at work on the slabs; */
 
   HAK_LINE_ALIGNED _Atomic bool xbusy; /* and whether the owner is */
