@@ -73,6 +73,7 @@
 #define HAK_RING_BLOCKS 32u
 #define HAK_RING_BYTES (64 * 1024)
 #define HAK_CARRIED_MAX 14u
+#define HAK_CARRY_MAX (HAK_RING_BYTES / HAK_RING_BLOCKS) /* the largest blocks that carry and are carried */
 #define HAK_DRAIN_BLOCKS 256u
 
 /* After so many posts that nobody took in (2.5 MiB at most), whoever posts takes them in for a sleeping owner. */

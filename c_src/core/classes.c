@@ -15,12 +15,11 @@
             : ROOM_BY_BYTES(bytes) < HAK_BIN_BLOCKS_MIN ? HAK_BIN_BLOCKS_MIN \
                                                         : ROOM_BY_BYTES(bytes))
 
-/* A tiny block carries others behind its link and its key. Each counts so that a ring holds HAK_RING_BLOCKS of them. */
+/* A block of at most HAK_CARRY_MAX carries others of those behind its link and its key. Each counts as one of that size. */
 #define RING_FITTING(bytes) (((bytes)-2 * sizeof(void *)) / sizeof(void *))
 #define RING_CARRIED(bytes) \
-  ((bytes) > HAK_TINY_MAX ? 0 : RING_FITTING(bytes) < HAK_CARRIED_MAX ? RING_FITTING(bytes) : HAK_CARRIED_MAX)
-#define RING_LEAST (HAK_RING_BYTES / HAK_RING_BLOCKS)
-#define RING(bytes) ((bytes) < RING_LEAST ? RING_LEAST * (1 + RING_CARRIED(bytes)) : (bytes))
+  ((bytes) > HAK_CARRY_MAX ? 0 : RING_FITTING(bytes) < HAK_CARRIED_MAX ? RING_FITTING(bytes) : HAK_CARRIED_MAX)
+#define RING(bytes) ((bytes) <= HAK_CARRY_MAX ? HAK_CARRY_MAX * (1 + RING_CARRIED(bytes)) : (bytes))
 
 /* After Lemire, Kaser, Kurz, "Faster Remainder by Direct Computation" (2019). With magic = ceil(2^32 / d) it is
  * magic * d = 2^32 + e for an e from 0 to d - 1, so the k-th block, at offset k * d, gives k * e < k * d < 2^16, and an

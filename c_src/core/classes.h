@@ -12,6 +12,7 @@
 #include "base/limits.h"
 
 #define HAK_TINY_CLASSES 32u
+#define HAK_CARRY_CLASSES (HAK_TINY_CLASSES + 8u) /* to HAK_CARRY_MAX */
 #define HAK_MID_CLASSES 24u
 #define HAK_SLAB_CLASSES (1u + HAK_TINY_CLASSES + HAK_MID_CLASSES)
 #define HAK_POOL_CLASSES 21u

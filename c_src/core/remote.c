@@ -20,6 +20,7 @@ HAK_SLOW_STATIC void remote_help(hak_theap_t *owner) {
   do {
     if (!hak_guard_claim_mt(owner)) return;
     hak_remote_drain(owner, NULL, UINT32_MAX);
+    hak_store_relaxed(&owner->xtaken_then, hak_load_relaxed(&owner->remote_blocks)); /* that was us */
     hak_slab_unclaim_mt(owner);
     /* Once more for a parked heap, if somebody posted while we were done draining and not yet with the claim. */
   } while (hak_load_seq(&owner->xinbox) != 0 && hak_load_seq(&owner->xstate) == HAK_THEAP_PARKED);

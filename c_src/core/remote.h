@@ -5,8 +5,8 @@
  *
  * Posting pushes a linked chain on a stack, taking it takes all: no pop, so no ABA; no half-done state, so nobody waits.
  *
- * What is linked are carriers: tiny blocks hold the addresses of up to HAK_CARRIED_MAX other tiny blocks, as many as fit
- * behind their link and key. The owner thus waits for the lines of the carriers only, which the freeing processor has just
+ * What is linked are carriers: blocks to HAK_CARRY_MAX hold the addresses of up to HAK_CARRIED_MAX others of those, as many as
+ * fit behind their link and key. The owner thus waits for the lines of the carriers only, which the freeing processor has just
  * written, and not for those of the blocks that they carry. A carrier's places are filled from the last to the first, and
  * a NULL ends them when they are not all filled.
  *
@@ -31,7 +31,7 @@ HAK_FAST void hak_remote_end(hak_ring_t *ring) {
 
 /* Makes a block the first carrier of a ring. */
 HAK_FAST void hak_remote_carry(hak_ring_t *ring, hak_block_t *block, hak_tag_t tag) {
-  hak_remote_end(ring); /* a mid block came before it was full */
+  hak_remote_end(ring); /* a larger block came before it was full */
   block->next = ring->first;
   ring->first = block;
   ring->slots = hak_remote_class(tag)->ring_slots;
@@ -45,10 +45,10 @@ HAK_FAST hak_ring_t *hak_remote_ring(hak_theap_t *heap, hak_tag_t tag) {
 /* Puts a block of the heap and the class that the tag tells into the ring for it. False if that has blocks of another heap, or
  * none, or is full: then hak_remote_free is for it. Else the caller sets the block's key right after. */
 HAK_FAST bool hak_remote_put(hak_ring_t *ring, hak_block_t *block, hak_tag_t tag) {
-  bool is_tiny = (uint32_t)tag < (1 + HAK_TINY_CLASSES) * HAK_BIN_SCALE;
+  bool is_carried = (uint32_t)tag < (1 + HAK_CARRY_CLASSES) * HAK_BIN_SCALE;
   uint64_t slot;
   if (HAK_UNLIKELY(ring->owner != hak_tag_owner(tag))) return false;
-  if (HAK_LIKELY(is_tiny) && HAK_LIKELY(!__builtin_sub_overflow(ring->slots, 1u, &slot))) {
+  if (HAK_LIKELY(is_carried) && HAK_LIKELY(!__builtin_sub_overflow(ring->slots, 1u, &slot))) {
     ring->slots = slot;
     ring->first->carried[slot] = block;
     return true;

@@ -28,6 +28,7 @@ static void test_slab_sizes(void **state) {
     size_t bytes = hak_slab_classes[c].block_bytes;
     CHECK(bytes == class_bytes(size), "%zu bytes: class %u of %zu, not %zu", size, c, bytes, class_bytes(size));
     CHECK(c == 1 || hak_slab_classes[c - 1].block_bytes < size, "%zu bytes fit class %u", size, c - 1);
+    CHECK((c <= HAK_CARRY_CLASSES) == (size <= HAK_CARRY_MAX), "%zu bytes: class %u", size, c);
     CHECK((c <= HAK_TINY_CLASSES) == (size <= HAK_TINY_MAX), "%zu bytes: class %u", size, c);
     CHECK(size <= 128 || (bytes - size) * 8 <= size, "%zu bytes waste %zu", size, bytes - size);
     if (size > HAK_TINY_MAX) { /* where the fast path uses the map without asking */

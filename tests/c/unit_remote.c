@@ -83,7 +83,7 @@ static size_t ring_length(const hak_ring_t *ring) { return chain_length(ring->fi
 static void posts_at(size_t bytes) {
   owner_t owner;
   size_t block = hak_good_size(bytes), places = (block - 16) / 8;
-  size_t carried = block > 1024 ? 0 : places < 14 ? places : 14;
+  size_t carried = block > 2048 ? 0 : places < 14 ? places : 14;
   size_t counts = (1 + carried) * (block < 2048 ? 2048 : block);
   size_t a_post = (HAK_RING_BYTES + counts - 1) / counts * (1 + carried);
   CHECK(a_post >= 32 || a_post * block >= HAK_RING_BYTES, "%zu blocks a post", a_post);
