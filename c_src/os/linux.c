@@ -334,14 +334,21 @@ static int os_membarrier(int command) {
 enum { OS_BARRIER_NEW, OS_BARRIER_READY, OS_BARRIER_REFUSED };
 static _Atomic uint32_t os_xbarrier;
 
-void hak_os_barrier_prepare(void) {
-  if (hak_load_relaxed(&os_xbarrier) != OS_BARRIER_NEW) return; /* twice at the same time does no harm */
-  bool ready = os_membarrier(OS_MEMBARRIER_REGISTER_PRIVATE) == 0;
+static void os_barrier_register(void) {
+  bool ready = os_membarrier(OS_MEMBARRIER_REGISTER_PRIVATE) == 0; /* twice at the same time does no harm */
   hak_store_relaxed(&os_xbarrier, ready ? OS_BARRIER_READY : OS_BARRIER_REFUSED);
 }
 
+/* False once the process has had a second thread. Of glibc since 2.32; where it is missing we take it that our first
+ * allocation is the program's. */
+extern char __libc_single_threaded __attribute__((weak));
+
+void hak_os_barrier_prepare(void) {
+  if (&__libc_single_threaded == NULL || __libc_single_threaded != 0) os_barrier_register();
+}
+
 bool hak_os_barrier_all_threads(void) {
-  hak_os_barrier_prepare();
+  if (HAK_UNLIKELY(hak_load_relaxed(&os_xbarrier) == OS_BARRIER_NEW)) os_barrier_register();
   return hak_load_relaxed(&os_xbarrier) == OS_BARRIER_READY && os_membarrier(OS_MEMBARRIER_PRIVATE) == 0;
 }
 

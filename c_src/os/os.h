@@ -87,8 +87,8 @@ HAK_FAST void hak_unlock(hak_lock_t *lock) {
 /* Lets other threads run. */
 HAK_HIDDEN void hak_os_yield(void);
 
-/* Tells the kernel that hak_os_barrier_all_threads will be wanted. While the process has one thread that takes no time; later, as
- * in the first such barrier otherwise, the kernel waits for all processors: 10 ms and more. Keeps errno. */
+/* Tells the kernel that hak_os_barrier_all_threads will be wanted, if the process has one thread: then that takes no time.
+ * Later, as in the first barrier otherwise, the kernel waits for all processors: 10 ms and more. Keeps errno. */
 HAK_HIDDEN void hak_os_barrier_prepare(void);
 
 /* Returns after every running thread of the process has passed a full memory barrier. False, and then always, when the
