@@ -2,7 +2,7 @@
  *
  *   hak_free
  *     block of a slab       pushed to the thread's bin, if it is its own or of a cache line and more
- *       free_overflow       the bin is full: to its slab's list, or another heap's to its ring
+ *       free_overflow       the bin is full: some of it to slabs' lists and rings; it is closed: the block to one of these
  *     block of a pool span  pushed to the thread's magazine
  *     free_foreign          a block of another heap's slab: into a ring
  *     free_ownerless        what is in no slab of a thread:
@@ -43,10 +43,32 @@ HAK_SLOW_STATIC void free_overflow_turned(hak_theap_t *heap, hak_slab_t *slab) {
 
 static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag, const char *function);
 
-/* The bin has no room (it was counted down below zero): a block of one's own goes to its slab's list. */
+HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
+  block->next = bin->head;
+  block->key = hak_freed_key(block);
+  bin->head = block;
+}
+
+/* The bin is full: some of it goes home, and the block into it. */
+static __attribute__((noinline)) void free_overflow_spill(hak_theap_t *heap, hak_block_t *block, uint64_t view) {
+  hak_guard_enter(heap);
+  hak_block_t *others = hak_slab_spill_bin(heap, hak_tag_class(view - HAK_VIEW_SLAB));
+  hak_slab_leave(heap);
+  --*hak_tls_room_of_view(view);
+  free_to_bin(block, hak_tls_bin_of_view(view));
+  hak_remote_free_chain(heap, others);
+  hak_theap_tick(heap);
+}
+
+/* The bin has no room (it was counted down below zero). If it is closed, or took a slab's list that is longer than it should be,
+ * a block of one's own goes to its slab's list. */
 static __attribute__((noinline)) void free_overflow(hak_block_t *block, uint64_t view, const char *function) {
-  ++*hak_tls_room_of_view(view);
+  int32_t room = ++*hak_tls_room_of_view(view);
   hak_theap_t *heap = hak_tls_mine()->heap;
+  if (room == 0 && hak_tls_bin_of_view(view)->head != NULL) {
+    free_overflow_spill(heap, block, view);
+    return;
+  }
   uint64_t owner = hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(block)]);
   if (HAK_UNLIKELY(heap == NULL) || owner != heap->id + HAK_TAG_HEAPS) {
     free_overflow_foreign(block, owner << HAK_TAG_OWNER_SHIFT | (view - HAK_VIEW_SLAB), function);
@@ -134,12 +156,6 @@ HAK_FAST bool free_is_free(const void *p) { return HAK_UNLIKELY(((const hak_bloc
 HAK_FAST bool free_is_block(const void *p, const hak_bin_t HAK_TLS *bin) {
   uint32_t offset = (uint32_t)((uintptr_t)p & (HAK_SLICE_BYTES - 1));
   return HAK_LIKELY(offset * bin->magic < HAK_SLAB_MAGIC_END) && !free_is_free(p);
-}
-
-HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
-  block->next = bin->head;
-  block->key = hak_freed_key(block);
-  bin->head = block;
 }
 
 /* A block of an ACE span: into the heap's magazine if there is room. */

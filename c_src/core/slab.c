@@ -247,21 +247,41 @@ hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number) {
   return block;
 }
 
+/* Whether the block, of a bin of the heap's thread, is the heap's. Where the first level of the tag map does not know the slice,
+ * its entry is another slice's; but then the block is the heap's, for blocks of others come in by that entry only. */
+static inline bool slab_is_mine(uint32_t me, const hak_block_t *block) {
+  uint32_t owner = hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(block)]);
+  if (HAK_UNLIKELY(owner != me)) owner = hak_tag_owner(hak_tagmap_get_mt(block));
+  return owner == me;
+}
+
+/* Takes the first block out of a bin and gives it to its slab, or, if it is another heap's, links it in front of `others`. `me`:
+ * the heap in tags. */
+HAK_FAST hak_block_t *slab_give_first(hak_theap_t *heap, uint32_t me, hak_bin_t *bin, hak_block_t *others) {
+  hak_block_t *block = bin->head;
+  bin->head = block->next;
+  if (HAK_UNLIKELY(!slab_is_mine(me, block))) {
+    block->next = others;
+    return block;
+  }
+  hak_slab_give(heap, block);
+  return others;
+}
+
 hak_block_t *hak_slab_flush_bin(hak_theap_t *heap, unsigned class_number, hak_block_t *others) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
-  hak_block_t *block = bin->head;
-  bin->head = NULL;
+  while (bin->head != NULL) others = slab_give_first(heap, heap->id + HAK_TAG_HEAPS, bin, others);
   bin->room = 0;
-  while (block != NULL) {
-    hak_block_t *next = block->next;
-    if (hak_tag_heap_id(hak_tagmap_get_mt(block)) == heap->id) {
-      hak_slab_give(heap, block);
-    } else {
-      block->next = others;
-      others = block;
-    }
-    block = next;
-  }
+  return others;
+}
+
+hak_block_t *hak_slab_spill_bin(hak_theap_t *heap, unsigned class_number) {
+  hak_bin_t *bin = &heap->tls->bin[class_number];
+  uint32_t half = (uint32_t)hak_slab_classes[class_number].bin_room / 2, me = heap->id + HAK_TAG_HEAPS;
+  uint32_t blocks = half < HAK_SPILL_BLOCKS ? half : HAK_SPILL_BLOCKS;
+  bin->room += (int32_t)blocks;
+  hak_block_t *others = NULL;
+  while (blocks-- != 0) others = slab_give_first(heap, me, bin, others);
   return others;
 }
 

@@ -25,22 +25,26 @@ HAK_SLOW void hak_slab_turned(hak_theap_t *heap, hak_slab_t *slab);
  * in a row comes here for each of them, so it is as short as it can be. */
 HAK_FAST bool hak_slab_push(hak_slab_t *slab, hak_block_t *block) {
   if (HAK_UNLIKELY((char *)block >= hak_load_relaxed(&slab->frontier))) hak_fatal("hak_free", HAK_BAD_FOREIGN, block);
-  uint16_t free_blocks = (uint16_t)(slab->free_blocks + 1);
+  uint32_t free_blocks = slab->free_blocks + 1u;
   block->next = slab->free;
   slab->free = block;
-  slab->free_blocks = free_blocks;
-  return HAK_UNLIKELY(free_blocks == 1) || HAK_UNLIKELY(free_blocks == slab->carved);
+  slab->free_blocks = (uint16_t)free_blocks;
+  return HAK_UNLIKELY(free_blocks - 2 >= slab->carved - 2u); /* 1, or all that were carved: at most so many are free */
 }
 
 /* Gives a block, whose key is set, to its slab. */
 HAK_FAST void hak_slab_give(hak_theap_t *heap, hak_block_t *block) {
   hak_slab_t *slab = &hak_cell_of(block)->slab;
-  if (hak_slab_push(slab, block)) hak_slab_turned(heap, slab);
+  if (HAK_UNLIKELY(hak_slab_push(slab, block))) hak_slab_turned(heap, slab);
 }
 
 /* Closes the attached thread's bin until it is next filled, and gives all blocks in it to their slabs, but for those of other heaps, which it links in front of
  * the chain `others` and returns. */
 HAK_HIDDEN hak_block_t *hak_slab_flush_bin(hak_theap_t *heap, unsigned class_number, hak_block_t *others);
+
+/* Makes room in the attached thread's bin, which is full: the youngest of its blocks, HAK_SPILL_BLOCKS or half of them, go to
+ * their slabs, those of other heaps to the chain that it returns. */
+HAK_HIDDEN hak_block_t *hak_slab_spill_bin(hak_theap_t *heap, unsigned class_number);
 
 /* Ends a slow path, or a claim, in which slabs may have been released: then the bound on dirty memory is kept, once and outside
  * of the guard, so that nobody waits for the system. */

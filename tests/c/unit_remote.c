@@ -191,7 +191,7 @@ static void travels(size_t bytes) {
   hak_free(owner.blocks[count - 1]); /* this thread allocated none of them: it keeps none */
   CHECK(bin->head == NULL && bin->room == 0, "a closed bin");
   bin->room = (int32_t)room;
-  for (size_t i = 0; i < count - 1; i++) {
+  for (size_t i = 0; i < room; i++) {
     hak_free(owner.blocks[i]);
   }
   const size_t kept = bytes < HAK_TRAVEL_MIN ? 0 : room;
@@ -203,6 +203,14 @@ static void travels(size_t bytes) {
     hak_free(owner.blocks[kept - 1 - i]);
   }
   CHECK(bin->room == (int32_t)(room - kept), "%d room after", bin->room);
+  for (size_t i = room; i < count - 1; i++) { /* the first that does not fit sends the youngest home */
+    hak_free(owner.blocks[i]);
+  }
+  if (kept != 0) {
+    size_t spilled = room / 2 < HAK_SPILL_BLOCKS ? room / 2 : HAK_SPILL_BLOCKS;
+    CHECK(bin->room == (int32_t)(spilled - (count - 1 - room)), "%d room of %zu", bin->room, spilled);
+    CHECK((void *)bin->head == owner.blocks[count - 2], "not the youngest");
+  }
   hak_theap_flush(heap);
   CHECK(bin->head == NULL && bin->room == 0, "flushed");
   CHECK(inbox_length(owner.heap) == count, "%zu came home of %zu", inbox_length(owner.heap), count);

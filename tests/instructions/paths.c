@@ -49,6 +49,13 @@ static void release_plain(void *p, size_t size) {
 
 static void release_sized(void *p, size_t size) { hak_free_sized(p, size); }
 
+/* Many blocks, far more than bins hold, freed in an order that has nothing to do with their addresses. */
+static void many(size_t size) {
+  static void *blocks[CALLS];
+  for (size_t i = 0; i < CALLS; i++) blocks[i] = hak_malloc(size);
+  for (size_t i = 0, k = 0; i < CALLS; i++, k = (k + 7919) % CALLS) hak_free(blocks[k]); /* a prime: each once */
+}
+
 /* Blocks of this thread freed by another one, in turns, so that this one takes them back as it allocates. */
 #define TURN 256
 static void *remote_blocks[TURN];
@@ -96,6 +103,8 @@ int main(int argc, char **argv) {
     heap_pairs(20000, true);
   } else if (strcmp(path, "free-of-heap-tiny") == 0) {
     heap_pairs(64, false);
+  } else if (strcmp(path, "malloc-many") == 0 || strcmp(path, "free-many") == 0) {
+    many(64);
   } else if (strcmp(path, "free-remote") == 0) {
     remote(48);
   } else {

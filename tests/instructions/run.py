@@ -34,6 +34,8 @@ PATHS = {
     "free-ace": ("hak_free", 96000, None),
     "free-sized-tiny": ("hak_free_sized", 96000, 22),
     "free-sized-pool": ("hak_free_sized", 96000, 10),
+    "malloc-many": ("hak_malloc", 32000, None),
+    "free-many": ("hak_free", 32000, None),
     "free-remote": ("hak_free", 32000, 60),
     "heap-malloc-tiny": ("hak_heap_malloc", 96000, 60),
     "heap-malloc-pool": ("hak_heap_malloc", 96000, 60),
