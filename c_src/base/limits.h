@@ -79,8 +79,9 @@
 #define HAK_CARRY_MAX (HAK_RING_BYTES / HAK_RING_BLOCKS) /* the largest blocks that carry and are carried */
 #define HAK_DRAIN_BLOCKS 256u
 
-/* After so many posts that nobody took in (2.5 MiB at most), whoever posts takes them in for a sleeping owner. */
-#define HAK_HELP_POSTS 32u
+/* Each time so many posts wait, whoever posts looks whether the owner took any in since the last look, and if not does so for
+ * it: at most twice as many wait for a sleeping owner, less one (below 3 MiB). */
+#define HAK_HELP_POSTS 16u
 
 /* The largest alignment that can be asked for. Up to a slice the tiers below mmap can serve it. */
 #define HAK_ALIGN_MAX ((size_t)1 << 30)

@@ -21,7 +21,7 @@
 #define POST_BLOCKS (32 + 14)
 #define BIN_BYTES (128 * KIB)
 #define BIN_BLOCKS 256
-/* One less than HAK_HELP_POSTS in the inbox, and as many that the owner took and did not get to. */
+/* One less than twice HAK_HELP_POSTS in the inbox, and as many that the owner took and did not get to. */
 #define OWNER_POSTS (2 * 31)
 
 /* Besides: the owner's spare slab, the one it was carving, and those held in part. */

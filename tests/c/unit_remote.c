@@ -239,7 +239,7 @@ static size_t free_in_slabs(const hak_theap_t *heap, unsigned c) {
 static void bounded(size_t unused) {
   (void)unused;
   owner_t owner;
-  enum { BLOCKS = 18 * 35 };                  /* posts of 35, so that all carriers are full */
+  enum { BLOCKS = 15 * 35 };                  /* posts of 35, so that all carriers are full; one more would be helped */
   owner_start(&owner, 64, BLOCKS + 1, false); /* one stays, so that no slab becomes empty */
   unsigned c = hak_slab_class_of(64);
   size_t before = free_in_slabs(owner.heap, c);
@@ -314,7 +314,7 @@ static void sleeping(size_t unused) {
   }
   owner_t owner;
   enum { A_POST = 3 * (1 + HAK_CARRIED_MAX), BLOCKS = 2 * HAK_HELP_POSTS * A_POST };
-  owner_start(&owner, 256, BLOCKS + 1, false);
+  owner_start(&owner, 256, BLOCKS + 2, false);
   for (size_t i = 1; i <= BLOCKS; i++) {
     hak_theap_get()->slow_calls = 0; /* no tick, which would post the ring before it is full */
     hak_free(owner.blocks[i]);
@@ -327,12 +327,24 @@ static void sleeping(size_t unused) {
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
     CHECK(hak_slab_is_valid(owner.heap, c), "class %u", c);
   }
-  /* An owner that is at it itself is left alone. */
-  hak_store_relaxed(&owner.heap->xbusy, true);
+  /* An owner that has taken some in since the last look is left alone, until the next. */
+  hak_theap_t *sleeper = owner.heap;
   void *block = owner.blocks[0];
+  hak_tag_t tag = hak_tagmap_get_mt(block);
   ((hak_block_t *)block)->key = hak_freed_key(block);
-  hak_store_relaxed(&owner.heap->xinbox, (uint64_t)(HAK_HELP_POSTS - 1) << REMOTE_COUNT_SHIFT);
-  hak_remote_post_one_mt(block, hak_tagmap_get_mt(block));
+  const uint64_t before_look = (uint64_t)(HAK_HELP_POSTS - 1) << REMOTE_COUNT_SHIFT;
+  hak_count(&sleeper->remote_blocks, 1);
+  for (size_t look = 0; look < 2; look++) {
+    hak_store_relaxed(&sleeper->xinbox, before_look);
+    hak_remote_post_one_mt(block, tag);
+    CHECK((inbox_length(sleeper) == 0) == (look == 1), "look %zu: %zu wait", look, inbox_length(sleeper));
+  }
+  /* So is one that is at it itself. */
+  hak_store_relaxed(&owner.heap->xbusy, true);
+  block = owner.blocks[BLOCKS + 1];
+  ((hak_block_t *)block)->key = hak_freed_key(block);
+  hak_store_relaxed(&owner.heap->xinbox, before_look);
+  hak_remote_post_one_mt(block, tag);
   CHECK(inbox_length(owner.heap) == 1 && hak_load_relaxed(&owner.heap->xclaim) == 0, "taken from a busy owner");
   hak_store_relaxed(&owner.heap->xbusy, false);
   owner_end(&owner);
