@@ -3,7 +3,7 @@
 //! One process a run, so that peak memory, page faults and the state of the allocator are the run's own. The driver (see
 //! `runner`) starts it and reads its result as one line of JSON.
 
-use std::time::Duration;
+use std::{alloc::Layout, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -81,12 +81,26 @@ pub fn measure<const CHECK: bool>(peer: &str, case: &Case) -> Result<Measurement
     })
 }
 
+/// What a process does first: its first thread allocates, before it starts others. An allocator may get ready in that.
+fn first_block<A: Peer>() {
+    A::thread_start();
+    let layout = Layout::new::<[u8; 64]>();
+    // SAFETY: the size is not 0, and what is freed is what was allocated, with its layout; freeing NULL is not.
+    unsafe {
+        let block = A::IT.alloc(layout);
+        if !block.is_null() {
+            A::IT.dealloc(block, layout);
+        }
+    }
+}
+
 struct Run<'a, const CHECK: bool>(&'a Case);
 
 impl<const CHECK: bool> Visitor for Run<'_, CHECK> {
     type Out = Result<workloads::Outcome, String>;
 
     fn visit<A: Peer>(self) -> Self::Out {
+        first_block::<A>();
         workloads::run::<A, CHECK>(self.0)
     }
 }

@@ -45,7 +45,6 @@ pub mod phases;
 pub mod steady;
 
 use std::{
-    alloc::Layout,
     collections::BTreeMap,
     sync::Mutex,
     time::{Duration, Instant},
@@ -351,19 +350,6 @@ pub struct Timing {
     pub peak_rss_kib: u64,
 }
 
-/// What a process does first: its first thread allocates, before it starts others. An allocator may get ready in that.
-fn first_block<A: Peer>() {
-    A::thread_start();
-    let layout = Layout::new::<[u8; 64]>();
-    // SAFETY: the size is not 0, and what is freed is what was allocated, with its layout; freeing NULL is not.
-    unsafe {
-        let block = A::IT.alloc(layout);
-        if !block.is_null() {
-            A::IT.dealloc(block, layout);
-        }
-    }
-}
-
 /// Runs `threads` threads through three steps, each of which all of them enter together: `setup` (untimed), `work` (timed),
 /// `finish` (untimed, after the measurements were read). Starting the threads is not timed.
 pub fn timed<A, S, T>(
@@ -376,7 +362,6 @@ where
     A: Peer,
     T: Send,
 {
-    first_block::<A>();
     // A thread that panics takes the others with it.
     let gate = Gate::new(threads + 1);
     std::thread::scope(|scope| {
