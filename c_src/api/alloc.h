@@ -10,7 +10,9 @@ HAK_FAST void *hak_bin_pop(size_t offset) {
   hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
   hak_block_t *block = bin->head;
   if (HAK_UNLIKELY(block == NULL)) return NULL;
-  bin->head = block->next;
+  hak_block_t *next = block->next;
+  bin->head = next;
+  __builtin_prefetch(next); /* the next hit reads its link: docs/decisions/bins.md */
   bin->room++;
   block->key = 0; /* the mark of a free block; see hak_freed_key */
   return hak_counted(block);

@@ -46,7 +46,7 @@ const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {
 /* ---- Span classes ---- */
 
 /* A span has 512 KiB for blocks to 16 KiB, then 1 MiB; above 256 KiB it is one block, and freeing it makes its slices
- * anybody's. */
+ * anybody's (docs/decisions/spans.md). */
 #define SPAN_SLICES(kib) ((kib) <= 16 ? 8 : (kib) <= 256 ? 16 : ((kib) + 63) / 64)
 #define SPAN_FITTING(kib) (SPAN_SLICES(kib) * 64 / (kib))
 #define SPAN_BLOCKS(kib) (SPAN_FITTING(kib) > 64 ? 64 : SPAN_FITTING(kib))
