@@ -48,6 +48,9 @@
 /* Carving a slab touches at most this much fresh memory at a time. */
 #define HAK_CARVE_BYTES ((size_t)4096)
 
+/* Behind its first so many bytes, a slab's fresh memory becomes resident so much at a time (docs/decisions/first-touch.md). */
+#define HAK_POPULATE_BYTES (16 * HAK_KIB)
+
 /* A thread's list of free blocks of one slab class is bounded by both. Every block in it keeps a slab from being empty,
  * so an idle list is given back (docs/decisions/bins.md). */
 #define HAK_BIN_BYTES_MAX (128 * HAK_KIB)
@@ -122,6 +125,7 @@ _Static_assert(HAK_MID_MAX <= HAK_SLICE_BYTES / 8, "a slab of one slice holds ei
 _Static_assert(HAK_ACE_MAX <= (HAK_SLICES - 1) * HAK_SLICE_BYTES, "the largest ACE block fits a segment");
 _Static_assert((HAK_CARRIED_MAX + 1) * HAK_RING_BYTES / HAK_RING_BLOCKS <= UINT16_MAX, "a carrier's bytes fit 16 bits");
 _Static_assert(HAK_CALLOC_PURGE_MIN > HAK_ACE_MAX, "such a block is a mapping of whole pages");
+_Static_assert(HAK_SLICE_BYTES % HAK_POPULATE_BYTES == 0, "a slab's end is a step's");
 _Static_assert(HAK_GRAIN >= 2 * sizeof(void *), "a free block holds a link and a key");
 
 #endif

@@ -107,6 +107,23 @@ void hak_slab_release_spare(hak_theap_t *heap) {
   slab_release(heap, slab);
 }
 
+/* Up to where memory behind the frontier may be resident. */
+static uintptr_t slab_resident_end(const hak_slab_t *slab) {
+  uintptr_t base = (uintptr_t)slab->base, frontier = (uintptr_t)hak_load_relaxed(&slab->frontier);
+  if (!slab->rest_untouched) return base + HAK_SLICE_BYTES;
+  bool in_steps =
+      hak_slab_classes[slab->class_number].block_bytes <= HAK_CARVE_BYTES; /* cutting touches all pages of those */
+  return in_steps && frontier - base >= HAK_POPULATE_BYTES ? hak_align_up(frontier + 1, HAK_POPULATE_BYTES) : frontier;
+}
+
+/* After blocks were cut from `first` on: whoever cut so many will want more soon. */
+static void slab_populate(const hak_slab_t *slab, const char *first) {
+  uintptr_t frontier = (uintptr_t)hak_load_relaxed(&slab->frontier);
+  if (HAK_LIKELY(((uintptr_t)first ^ frontier) < HAK_POPULATE_BYTES) || !slab->rest_untouched) return;
+  uintptr_t page = hak_align_up(frontier, hak_os_page_bytes()), end = slab_resident_end(slab);
+  if (page < end && end <= (uintptr_t)slab->base + HAK_SLICE_BYTES) hak_os_populate((void *)page, end - page);
+}
+
 size_t hak_slab_purge_uncarved(hak_theap_t *heap) {
   size_t purged = 0;
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
@@ -114,8 +131,8 @@ size_t hak_slab_purge_uncarved(hak_theap_t *heap) {
     if (first == NULL) continue;
     do { /* one that is all cut has a key behind its last block */
       uintptr_t from = hak_align_up((uintptr_t)hak_load_relaxed(&slab->frontier), hak_os_page_bytes());
-      uintptr_t end = (uintptr_t)slab->base + HAK_SLICE_BYTES;
-      bool has_rest = slab->carved < hak_slab_classes[c].capacity && from < end && !slab->rest_untouched;
+      uintptr_t end = slab_resident_end(slab);
+      bool has_rest = slab->carved < hak_slab_classes[c].capacity && from < end;
       if (has_rest && hak_os_purge((void *)from, end - from)) {
         purged += end - from;
         slab->rest_untouched = true;
@@ -173,6 +190,7 @@ static hak_block_t *slab_carve(hak_theap_t *heap, hak_slab_t *slab, hak_bin_t *b
   slab->carved = (uint16_t)(slab->carved + blocks);
   char *end = first + (size_t)blocks * info->block_bytes;
   hak_store_relaxed(&slab->frontier, end);
+  slab_populate(slab, first);
   if (slab->carved == info->capacity) {
     slab_unlist(heap, slab);
     /* Behind the last block an address may pass for a block's start. The key there has a free of it looked at closely. */

@@ -111,7 +111,7 @@ typedef struct hak_slab {
   uint16_t carved; /* blocks handed out at least once; memory behind them was never touched by this slab */
   uint8_t class_number;
   bool listed;
-  bool rest_untouched; /* memory behind the frontier has no pages */
+  bool rest_untouched; /* memory behind the frontier has no pages, but for a step (HAK_POPULATE_BYTES) */
 } hak_slab_t;
 
 /* Owner: nobody. xzero: blocks never handed out since their pages were zero; subset of the full mask. */

@@ -3,6 +3,8 @@
  * core/slab: the invariants of every slab, counted independently, after random operations; reuse of empty slabs by
  * other classes; carving in small steps; the order of the list.
  */
+#include <sys/mman.h>
+
 #include "unit.h"
 
 /* ---- Every block is somewhere, once ------------------------------------------------------------------------------ */
@@ -249,6 +251,46 @@ static void carve(size_t unused) {
   }
 }
 
+static size_t resident_pages(const char *base, size_t bytes) {
+  unsigned char pages[HAK_SLICE_BYTES / 4096];
+  size_t count = 0;
+  CHECK(mincore((void *)(uintptr_t)base, bytes, pages) == 0, "mincore: errno %d", errno);
+  for (size_t i = 0; i < bytes / 4096; i++) count += pages[i] & 1;
+  return count;
+}
+
+static bool can_populate(void) {
+  char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(page != MAP_FAILED, "mmap: errno %d", errno);
+  hak_os_populate(page, 4096);
+  return resident_pages(page, 4096) == 1; /* not before Linux 5.14 */
+}
+
+/* Fresh memory becomes resident page by page in a slab's first 16 KiB, then 16 KiB at a time; larger blocks stay as they are.
+ * A purge of what was not cut takes it back. */
+static void populate(size_t bytes) {
+  hak_theap_t *heap = hak_theap_get();
+  unsigned c = hak_slab_class_of(bytes);
+  const char *base = slice_of(hak_malloc(bytes));
+  const hak_slab_t *slab = &hak_cell_of(base)->slab;
+  if (hak_os_page_bytes() != 4096 || !slab->rest_untouched) return;
+  bool in_steps = bytes <= 4096 && can_populate();
+  while (slab->carved < hak_slab_classes[c].capacity) {
+    size_t cut = (size_t)(hak_load_relaxed(&slab->frontier) - base), pages = (cut + 4095) / 4096;
+    size_t resident = in_steps && cut >= 16 * KIB ? (cut / (16 * KIB) + 1) * 4 : pages;
+    size_t seen = resident_pages(base, HAK_SLICE_BYTES);
+    CHECK(bytes > 4096 ? seen <= resident : seen == resident, "%zu pages, not %zu, when %zu bytes are cut", seen,
+          resident, cut);
+    if (cut >= 40 * KIB) break;
+    CHECK(hak_malloc(bytes) != NULL, "no memory");
+  }
+  hak_guard_enter(heap);
+  (void)hak_slab_purge_uncarved(heap);
+  hak_slab_leave(heap);
+  size_t cut = (size_t)(hak_load_relaxed(&slab->frontier) - base), pages = (cut + 4095) / 4096;
+  CHECK(resident_pages(base, HAK_SLICE_BYTES) <= pages, "%zu pages when %zu are cut", pages, cut);
+}
+
 /* Blocks that come back: slabs with free blocks go in front, in the order in which they got their first. */
 static void order(size_t unused) {
   (void)unused;
@@ -317,6 +359,9 @@ static void test_cases(void **state) {
   (void)state;
   child_passes(reuse, 0);
   child_passes(carve, 0);
+  child_passes(populate, 64);
+  child_passes(populate, 1024);
+  child_passes(populate, 8000);
   child_passes(order, 0);
   child_passes(long_list, 0);
 }
