@@ -29,8 +29,30 @@ fn header() -> String {
     fs::read_to_string(Path::new(ROOT).join("include/hakmem.h")).unwrap()
 }
 
+/// The bindings as one file: each module of the crate in the place where it is declared.
 fn bindings() -> String {
-    fs::read_to_string(Path::new(ROOT).join("hakmem-sys/src/lib.rs")).unwrap()
+    let folder = Path::new(ROOT).join("hakmem-sys/src");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let mut text = String::new();
+    for line in read("lib.rs").lines() {
+        match line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
+            Some(name) => text += &format!("mod {name} {{\n{}}}\n", read(&format!("{name}.rs"))),
+            None => text += &format!("{line}\n"),
+        }
+    }
+    text
+}
+
+/// The items of the bindings, those of their modules included.
+fn items(bindings: &str) -> Vec<syn::Item> {
+    let mut items = Vec::new();
+    for item in syn::parse_file(bindings).unwrap().items {
+        match item {
+            syn::Item::Mod(module) => items.extend(module.content.expect("the modules are put in").1),
+            item => items.push(item),
+        }
+    }
+    items
 }
 
 /// A new folder for the files of one check.
@@ -135,7 +157,7 @@ impl Declared {
     fn in_bindings(bindings: &str) -> Declared {
         let is_public = |visibility: &syn::Visibility| matches!(visibility, syn::Visibility::Public(_));
         let mut declared = Declared::default();
-        for item in syn::parse_file(bindings).unwrap().items {
+        for item in items(bindings) {
             match item {
                 syn::Item::ForeignMod(block) => {
                     for item in block.items {
@@ -312,7 +334,7 @@ fn check_layouts(name: &str, bindings: &str) -> Result<(), String> {
     let mut assert = |condition: String, message: &str| {
         code += &format!("_Static_assert({condition}, \"{message}\");\n");
     };
-    for item in syn::parse_file(bindings).unwrap().items {
+    for item in items(bindings) {
         match item {
             syn::Item::Struct(item) if opaque.contains(&item.ident.to_string()) => {
                 // One that is not public would be known: only pointers to it may exist.
@@ -383,6 +405,7 @@ fn names_are_found() {
         assert!(declared.types.contains("hak_stats_t") && declared.types.contains("hak_tier_stats_t"));
         assert!(declared.types.contains("hak_limit_callback_t") && declared.types.contains("hak_heap_t"));
         assert!(declared.types.contains("hak_config_t") && declared.functions.contains("hak_option_get"));
+        assert!(declared.types.contains("hak_profile_stats_t") && declared.functions.contains("hak_profile_visit"));
         assert!(declared.constants.contains("HAK_TIER_NONE") && declared.constants.contains("HAK_VERSION"));
     }
 }
