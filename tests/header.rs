@@ -209,28 +209,33 @@ fn without_comments(text: &str) -> String {
     result + rest
 }
 
+fn libhakmem() -> PathBuf {
+    Path::new(env!("OUT_DIR")).join("libhakmem.a")
+}
+
+/// The symbols of an archive that `wanted` says are.
+fn symbols_of(archive: &Path, wanted: impl Fn(&object::Symbol) -> bool) -> Names {
+    let archive = fs::read(archive).unwrap();
+    let mut names = Names::new();
+    for member in ArchiveFile::parse(&*archive).unwrap().members() {
+        let object = object::File::parse(member.unwrap().data(&*archive).unwrap()).unwrap();
+        let symbols = object.symbols().filter(&wanted);
+        names.extend(symbols.map(|symbol| symbol.name().unwrap().to_owned()));
+    }
+    names
+}
+
 /// The symbols of `libhakmem.a` that programs can link with: defined, global or weak, of default visibility.
 ///
 /// With the feature `override` there are malloc's besides, which are not part of the interface.
 fn symbols() -> Names {
-    let library = fs::read(Path::new(env!("OUT_DIR")).join("libhakmem.a")).unwrap();
-    let mut names = Names::new();
-    for member in ArchiveFile::parse(&*library).unwrap().members() {
-        let object = object::File::parse(member.unwrap().data(&*library).unwrap()).unwrap();
-        for symbol in object
-            .symbols()
-            .filter(|symbol| symbol.is_definition() && symbol.is_global())
-        {
-            let SymbolFlags::Elf { st_other, .. } = symbol.flags() else {
-                panic!("libhakmem.a holds ELF objects")
-            };
-            let name = symbol.name().unwrap();
-            if st_other & 3 == elf::STV_DEFAULT && (cfg!(not(feature = "override")) || name.starts_with("hak_")) {
-                names.insert(name.to_owned());
-            }
-        }
-    }
-    names
+    symbols_of(&libhakmem(), |symbol| {
+        let SymbolFlags::Elf { st_other, .. } = symbol.flags() else {
+            panic!("libhakmem.a holds ELF objects")
+        };
+        let is_ours = cfg!(not(feature = "override")) || symbol.name().unwrap().starts_with("hak_");
+        symbol.is_definition() && symbol.is_global() && st_other & 3 == elf::STV_DEFAULT && is_ours
+    })
 }
 
 /// Says what one set has and the other has not.
@@ -423,6 +428,22 @@ fn layouts_and_values_agree() {
 #[test]
 fn the_library_exports_the_bindings_and_nothing_else() {
     check_symbols(&bindings(), &symbols()).unwrap();
+}
+
+/// Nor does it need the compiler's own library (popcount, 128-bit division, wide atomics), which not every linker is given.
+#[test]
+fn the_library_needs_only_the_c_library() {
+    let output = Command::new(c_compilers()[0])
+        .arg("-print-libgcc-file-name")
+        .output()
+        .unwrap();
+    let libgcc = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+    let theirs = symbols_of(&libgcc, |symbol| symbol.is_definition());
+    assert!(theirs.contains("__popcountdi2"), "{}", libgcc.display());
+    let needed = symbols_of(&libhakmem(), |symbol| symbol.is_undefined());
+    assert!(needed.contains("abort"), "{needed:?}");
+    let both: Vec<_> = needed.intersection(&theirs).collect();
+    assert!(both.is_empty(), "{both:?}");
 }
 
 #[test]
