@@ -54,6 +54,8 @@
 //! `profile`: the module `profile`, a sampling heap profiler: which call stacks allocated what is live. Each allocation and
 //! release takes some instructions more, started or not.
 //!
+//! `pprof`: `profile`, and the profile in pprof's own form, which takes the crates prost and flate2.
+//!
 //! # What a program can rely on
 //!
 //! Blocks are freed through [`GlobalAlloc::dealloc`] with their layout, so hakmem need not look up their size: a wrong
@@ -235,6 +237,17 @@ impl Hakmem {
     ///
     /// The layout with which the block must be freed stays the one it was allocated with.
     ///
+    /// ```
+    /// # use hakmem_rs::Hakmem;
+    /// # #[global_allocator]
+    /// # static ALLOCATOR: Hakmem = Hakmem;
+    /// # fn main() {
+    /// let text = String::with_capacity(100);
+    /// // SAFETY: a String with a capacity has a block of the global allocator, which is hakmem here.
+    /// assert!(unsafe { Hakmem::usable_size(text.as_ptr()) } >= 100);
+    /// # }
+    /// ```
+    ///
     /// # Safety
     ///
     /// `ptr` is null or a live block of hakmem.
@@ -264,13 +277,27 @@ impl Hakmem {
 
 /// Returns memory that is not in use to the system: what the calling thread caches, what finished threads left behind,
 /// and free spans and mappings. Without `force`, only what has been free for a while.
+///
+/// ```
+/// # #[global_allocator]
+/// # static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+/// drop(vec![1u8; 10 << 20]); // kept for the next one
+/// let held_before = hakmem_rs::stats().held_bytes;
+/// hakmem_rs::collect(true);
+/// assert!(hakmem_rs::stats().held_bytes <= held_before - (10 << 20));
+/// ```
 #[inline]
 pub fn collect(force: bool) {
     // SAFETY: hak_collect may be called at any time.
     unsafe { sys::hak_collect(c_int::from(force)) }
 }
 
-/// A version of hakmem.
+/// A version of hakmem. Versions compare by what they count.
+///
+/// ```
+/// let hakmem_rs::Version { major, minor, .. } = hakmem_rs::version();
+/// assert!((major, minor) >= (0, 1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Version {

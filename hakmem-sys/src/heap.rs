@@ -19,7 +19,7 @@ use core::marker::{PhantomData, PhantomPinned};
 /// let mut stats = hak_heap_stats_t { size: size_of::<hak_heap_stats_t>(), ..Default::default() };
 /// // SAFETY: blocks are freed once, to their heap, with their alignment and size; none is used after the reset.
 /// unsafe {
-///     let heap = hak_heap_new(&options);
+///     let heap: *mut hak_heap_t = hak_heap_new(&options);
 ///     assert!(!heap.is_null());
 ///
 ///     let block = hak_heap_realloc(heap, hak_heap_malloc(heap, 100), 1000);
