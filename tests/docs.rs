@@ -173,6 +173,7 @@ fn every_public_item_of_hakmem_rs_has_an_example() {
         "VARIABLES",
         "figures",
         "set_with",
+        "SharedHeap",
         "write_pprof",
         "ALL",
     ] {

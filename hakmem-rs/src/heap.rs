@@ -333,7 +333,7 @@ impl fmt::Display for HeapStats {
 
 /// The heap's functions in the form of `GlobalAlloc`. Not for `Heap` itself: it would not keep what the trait promises of
 /// blocks while `reset` is a safe function.
-struct Raw<'a>(&'a Heap);
+pub(crate) struct Raw<'a>(pub(crate) &'a Heap);
 
 impl Raw<'_> {
     fn heap(&self) -> *mut sys::hak_heap_t {

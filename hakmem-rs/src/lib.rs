@@ -24,10 +24,10 @@
 //!
 //! # Features
 //!
-//! `std` (default): [`print_config`] and [`print_stats`], which take anything that is an open file. Without it the crate
-//! needs only `core`.
+//! `std` (default): [`print_config`] and [`print_stats`], which take anything that is an open file, and [`SharedHeap`]. Without
+//! it the crate needs only `core`.
 //!
-//! `allocator-api2`: [`Hakmem`] and `&`[`Heap`] implement `Allocator` of the crate allocator-api2 0.2, which its `Vec` and
+//! `allocator-api2`: [`Hakmem`], `&`[`Heap`] and [`SharedHeap`] implement `Allocator` of the crate allocator-api2 0.2, which its `Vec` and
 //! `Box` and hashbrown's maps take.
 //!
 //! `allocator_api`: they implement `Allocator` of the standard library, which takes a nightly compiler. (The crate
@@ -81,6 +81,8 @@ pub mod limit;
 mod options;
 #[cfg(feature = "profile")]
 pub mod profile;
+#[cfg(feature = "std")]
+mod shared;
 mod stats;
 mod tier;
 
@@ -96,6 +98,8 @@ pub use ace::{ace, AceClass, AceSnapshot};
 pub use config::{config, Config};
 pub use heap::{Heap, HeapBuilder, HeapStats, OutOfMemory};
 pub use options::{options, OptionInfo, Options};
+#[cfg(feature = "std")]
+pub use shared::SharedHeap;
 pub use stats::{stats, thread_stats, Stats, ThreadStats, ThreadTierStats, TierStats};
 pub use tier::{Tier, UnknownTier};
 
