@@ -61,7 +61,7 @@ pub fn set(bytes: usize) {
 ///
 /// It is called in the thread that made the request, in several at once perhaps. What it allocates may fail, but does not
 /// call it again. The former function may still run in other threads when this returns, which is why it has to live for
-/// ever. If it panics, the process ends.
+/// ever (`Box::leak` has a closure with what it captures do so). If it panics, the process ends.
 ///
 /// It runs in the midst of whatever asked for memory. So it must not wait for a lock that the same thread may have by then
 /// (`try_lock` is what does), nor free or resize the very block that is being resized, nor [reset](crate::Heap::reset) or

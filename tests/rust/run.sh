@@ -49,7 +49,10 @@ try_features() {
   grep -q 'assertions: level 1$' "$work/printed"
   grep -q '^background: yes; counts hits: yes; local-dynamic TLS: yes; inlines hits: no; valgrind: no$' "$work/printed"
   grep -q '^HAKMEM_BACKGROUND=1 (default 1)' "$work/printed"
+  build_and_run features release --features profile
+  grep -q '^flags: .*-DHAK_PROFILE=1' "$work/printed"
   for feature in background debug stats; do build_and_run features release --features "$feature"; done
+  ! grep -q 'HAK_PROFILE=1' "$work/printed"
   grep -q '^background: no; counts hits: yes; local-dynamic TLS: no;' "$work/printed"
 }
 
@@ -130,6 +133,14 @@ try_plugin_local_dynamic_tls() {
   open_plugin dynamic
   readelf -d "$work/dynamic/release/libplugin.so" >"$work/log"
   ! grep -q STATIC_TLS "$work/log"
+}
+
+# malloc is replaced in a program that calls nothing of hakmem. By GNU's linker, which reads archives in their order: rustc's
+# own, lld, would find malloc there in any case.
+try_anchor() {
+  (cd "$root" && RUSTFLAGS='-C link-arg=-fuse-ld=bfd' cargo test --quiet -p hakmem-sys --features override --test anchor \
+    --target-dir "$work/anchor" >"$work/log" 2>&1) || { tail -20 "$work/log"; return 1; }
+  grep -q 'test result: ok. 1 passed' "$work/log"
 }
 
 # A Rust program with C++ code in it, and a C++ program with Rust code: with the feature all blocks of the C++ code are
@@ -231,7 +242,7 @@ try_tsan() {
   grep -q ' U __tsan_atomic64_' "$work/log"
 }
 
-all="dev release override panic_abort lto_fat lto_fat_panic_abort_override static clang cross_language_lto cc_cflags_ar mixed aarch64 musl docs_rs"
+all="dev release override panic_abort lto_fat lto_fat_panic_abort_override static clang cross_language_lto cc_cflags_ar anchor mixed aarch64 musl docs_rs"
 all+=" plugin plugin_local_dynamic_tls allocator_api features msrv miri tsan"
 for name in "${@:-$all}"; do
   for one in $name; do
