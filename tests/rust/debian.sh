@@ -23,7 +23,7 @@ END
   llvm=$(depends "$std" 'libllvm[0-9.]*')
   apt-get download -qq rustc-web rust-web-src "$std" "${llvm:-libllvm22}" libstd-rust-web-dev libstd-rust-web-dev:arm64 >&2
   for package in *.deb; do dpkg -x "$package" root; done
-  rm -- *.deb
+  rm -r -- *.deb root/usr/src/*/{compiler,src}
   printf '#!/bin/sh\nexport LD_LIBRARY_PATH=%s\nexec %s "$@"\n' \
     "$folder/root/usr/lib/x86_64-linux-gnu" "$folder/root/usr/bin/rustc" >rustc
   chmod +x rustc

@@ -2,13 +2,13 @@
 # Builds a user's program (tests/rust/program) in the ways users do, and runs it: profiles of cargo, panics that abort, LTO,
 # LTO together with the C code, another C compiler, for musl, for aarch64, with C++ code in one program; and checks that the build
 # script takes CC, CFLAGS and AR from the environment, and that docs.rs needs no C compiler; with the oldest Rust that the crates
-# say they need; and what takes a nightly compiler: features, Miri, ThreadSanitizer over Rust and C together.
+# say they need; and what takes unstable features: the standard Allocator, Miri, ThreadSanitizer over Rust and C together.
 #
 #   tests/rust/run.sh [NAME]...
 #
 # Builds in build/rust. The parts that need clang, rust-lld, compilers for aarch64 or musl, the oldest Rust, or a nightly one with
-# rust-src and miri (rustup component add) say so where they are missing. For what rustup has not installed of aarch64 and musl
-# packages of Debian are fetched (debian.sh, 180 MB).
+# rust-src and miri (rustup component add) say so where they are missing. For what rustup has not installed for aarch64, musl and
+# ThreadSanitizer packages of Debian are fetched (debian.sh, 180 MB).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -229,11 +229,24 @@ try_miri() {
 }
 
 # Threads of Rust that allocate, hand blocks on and meet the limit, with the C code and Rust's own libraries compiled for
-# ThreadSanitizer.
+# ThreadSanitizer. Debian's rustc has the sources of these, but not the sanitizer's own library: clang's is older, and catches
+# the C functions where the newer calls functions of its own.
 try_tsan() {
-  { has clang && nightly_has rust-src; } || { echo "  no clang, or no nightly Rust with rust-src"; return 0; }
-  (cd "$root" && CC=clang CFLAGS=-fsanitize=thread RUSTFLAGS=-Zsanitizer=thread cargo +nightly test --quiet -Zbuild-std \
-    --target "$host" -p hakmem-rs --features allocator-api2 --test global --test limit --test allocator \
+  local name rustc flags=-Zsanitizer=thread
+  has clang || { echo "  no clang"; return 0; }
+  if nightly_has rust-src; then
+    rustc=$(rustup which --toolchain nightly rustc)
+  else
+    rustc=$("$here/debian.sh" "$work/debian") || { echo "  no nightly Rust with rust-src"; return 0; }
+    for name in memcpy memmove memset; do
+      printf 'void *%s(void *, long, unsigned long);\n' "$name"
+      printf 'void *__tsan_%s(void *a, long b, unsigned long c) { return %s(a, b, c); }\n' "$name" "$name"
+    done | clang -w -fno-builtin -O1 -c -x c -o "$work/tsan.o" -
+    flags+=" -Zexternal-clangrt -Clinker=clang -Clink-arg=-fsanitize=thread -Clink-arg=$work/tsan.o"
+  fi
+  (cd "$root" && CC=clang CFLAGS=-fsanitize=thread RUSTC=$rustc RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags \
+    cargo test --quiet -Zbuild-std --target "$host" \
+    -p hakmem-rs --features allocator-api2 --test global --test limit --test allocator \
     --target-dir "$work/tsan" >"$work/log" 2>&1) || { tail -60 "$work/log"; return 1; }
   [ "$(grep -c 'test result: ok. [1-9]' "$work/log")" = 3 ]
   ! grep -q 'WARNING: ThreadSanitizer' "$work/log"

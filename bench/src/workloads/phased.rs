@@ -1,4 +1,5 @@
-//! Phases that want different things of an allocator's caches, one after the other and once more; see [`phases`].
+//! Phases that want different things of an allocator's caches, one after the other and once more; see
+//! [`phases`](super::phases).
 //!
 //! A learned cache has to notice each change, and to let go of what the phase before needed. No published benchmark is known
 //! that does this.
