@@ -29,8 +29,30 @@ fn header() -> String {
     fs::read_to_string(Path::new(ROOT).join("include/hakmem.h")).unwrap()
 }
 
+/// The bindings as one file: each module of the crate in the place where it is declared.
 fn bindings() -> String {
-    fs::read_to_string(Path::new(ROOT).join("hakmem-sys/src/lib.rs")).unwrap()
+    let folder = Path::new(ROOT).join("hakmem-sys/src");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let mut text = String::new();
+    for line in read("lib.rs").lines() {
+        match line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
+            Some(name) => text += &format!("mod {name} {{\n{}}}\n", read(&format!("{name}.rs"))),
+            None => text += &format!("{line}\n"),
+        }
+    }
+    text
+}
+
+/// The items of the bindings, those of their modules included.
+fn items(bindings: &str) -> Vec<syn::Item> {
+    let mut items = Vec::new();
+    for item in syn::parse_file(bindings).unwrap().items {
+        match item {
+            syn::Item::Mod(module) => items.extend(module.content.expect("the modules are put in").1),
+            item => items.push(item),
+        }
+    }
+    items
 }
 
 /// A new folder for the files of one check.
@@ -135,7 +157,7 @@ impl Declared {
     fn in_bindings(bindings: &str) -> Declared {
         let is_public = |visibility: &syn::Visibility| matches!(visibility, syn::Visibility::Public(_));
         let mut declared = Declared::default();
-        for item in syn::parse_file(bindings).unwrap().items {
+        for item in items(bindings) {
             match item {
                 syn::Item::ForeignMod(block) => {
                     for item in block.items {
@@ -187,28 +209,33 @@ fn without_comments(text: &str) -> String {
     result + rest
 }
 
+fn libhakmem() -> PathBuf {
+    Path::new(env!("OUT_DIR")).join("libhakmem.a")
+}
+
+/// The symbols of an archive that `wanted` says are.
+fn symbols_of(archive: &Path, wanted: impl Fn(&object::Symbol) -> bool) -> Names {
+    let archive = fs::read(archive).unwrap();
+    let mut names = Names::new();
+    for member in ArchiveFile::parse(&*archive).unwrap().members() {
+        let object = object::File::parse(member.unwrap().data(&*archive).unwrap()).unwrap();
+        let symbols = object.symbols().filter(&wanted);
+        names.extend(symbols.map(|symbol| symbol.name().unwrap().to_owned()));
+    }
+    names
+}
+
 /// The symbols of `libhakmem.a` that programs can link with: defined, global or weak, of default visibility.
 ///
 /// With the feature `override` there are malloc's besides, which are not part of the interface.
 fn symbols() -> Names {
-    let library = fs::read(Path::new(env!("OUT_DIR")).join("libhakmem.a")).unwrap();
-    let mut names = Names::new();
-    for member in ArchiveFile::parse(&*library).unwrap().members() {
-        let object = object::File::parse(member.unwrap().data(&*library).unwrap()).unwrap();
-        for symbol in object
-            .symbols()
-            .filter(|symbol| symbol.is_definition() && symbol.is_global())
-        {
-            let SymbolFlags::Elf { st_other, .. } = symbol.flags() else {
-                panic!("libhakmem.a holds ELF objects")
-            };
-            let name = symbol.name().unwrap();
-            if st_other & 3 == elf::STV_DEFAULT && (cfg!(not(feature = "override")) || name.starts_with("hak_")) {
-                names.insert(name.to_owned());
-            }
-        }
-    }
-    names
+    symbols_of(&libhakmem(), |symbol| {
+        let SymbolFlags::Elf { st_other, .. } = symbol.flags() else {
+            panic!("libhakmem.a holds ELF objects")
+        };
+        let is_ours = cfg!(not(feature = "override")) || symbol.name().unwrap().starts_with("hak_");
+        symbol.is_definition() && symbol.is_global() && st_other & 3 == elf::STV_DEFAULT && is_ours
+    })
 }
 
 /// Says what one set has and the other has not.
@@ -312,7 +339,7 @@ fn check_layouts(name: &str, bindings: &str) -> Result<(), String> {
     let mut assert = |condition: String, message: &str| {
         code += &format!("_Static_assert({condition}, \"{message}\");\n");
     };
-    for item in syn::parse_file(bindings).unwrap().items {
+    for item in items(bindings) {
         match item {
             syn::Item::Struct(item) if opaque.contains(&item.ident.to_string()) => {
                 // One that is not public would be known: only pointers to it may exist.
@@ -383,6 +410,7 @@ fn names_are_found() {
         assert!(declared.types.contains("hak_stats_t") && declared.types.contains("hak_tier_stats_t"));
         assert!(declared.types.contains("hak_limit_callback_t") && declared.types.contains("hak_heap_t"));
         assert!(declared.types.contains("hak_config_t") && declared.functions.contains("hak_option_get"));
+        assert!(declared.types.contains("hak_profile_stats_t") && declared.functions.contains("hak_profile_visit"));
         assert!(declared.constants.contains("HAK_TIER_NONE") && declared.constants.contains("HAK_VERSION"));
     }
 }
@@ -400,6 +428,22 @@ fn layouts_and_values_agree() {
 #[test]
 fn the_library_exports_the_bindings_and_nothing_else() {
     check_symbols(&bindings(), &symbols()).unwrap();
+}
+
+/// Nor does it need the compiler's own library (popcount, 128-bit division, wide atomics), which not every linker is given.
+#[test]
+fn the_library_needs_only_the_c_library() {
+    let output = Command::new(c_compilers()[0])
+        .arg("-print-libgcc-file-name")
+        .output()
+        .unwrap();
+    let libgcc = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+    let theirs = symbols_of(&libgcc, |symbol| symbol.is_definition());
+    assert!(theirs.contains("__popcountdi2"), "{}", libgcc.display());
+    let needed = symbols_of(&libhakmem(), |symbol| symbol.is_undefined());
+    assert!(needed.contains("abort"), "{needed:?}");
+    let both: Vec<_> = needed.intersection(&theirs).collect();
+    assert!(both.is_empty(), "{both:?}");
 }
 
 #[test]

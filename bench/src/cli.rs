@@ -1,8 +1,15 @@
 //! The command line.
 
+mod help;
+
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{builder::PossibleValuesParser, value_parser, Arg, Args, Parser, Subcommand};
+
+use help::{
+    suite_help, ACE_EXAMPLES, AFTER_HELP, CLASSIC_EXAMPLES, LARGE_EXAMPLES, LATENCY_HELP, RUST_EXAMPLES, SCALE_HELP,
+    SMALL_EXAMPLES,
+};
 
 use crate::{
     course, peers,
@@ -163,79 +170,6 @@ pub struct Scale {
     pub common: Common,
 }
 
-const AFTER_HELP: &str = "\
-Variants of midlarge (blocks of 8 to 32 KiB):
-  own     each thread allocates and frees in slots of its own
-  shared  all threads swap blocks through the same slots
-  pipe    half of the threads allocate, the others free
-
-Examples (with cargo: `cargo run --release -- --quick`, and so on):
-  hakmem-bench                                      midlarge, everything
-  hakmem-bench --quick                              a rough look
-  hakmem-bench --only hakmem,system --variant shared --threads 8
-  hakmem-bench --variant own --threads 2 --ops 40000 --slots 2048 --seed 42
-  hakmem-bench small                                small blocks: see `hakmem-bench small --help`";
-
-const SMALL_EXAMPLES: &str = "Examples:
-  hakmem-bench small                                the whole suite
-  hakmem-bench small --quick                        a rough look, below 40 seconds
-  hakmem-bench small --workload larson,prodcons --only hakmem,mimalloc
-  hakmem-bench small --workload larson --threads 16 --rounds 9";
-
-const CLASSIC_EXAMPLES: &str = "Examples:
-  hakmem-bench classic                              the whole suite
-  hakmem-bench classic --workload sh8bench,xmalloc --threads 16";
-
-const LARGE_EXAMPLES: &str = "Examples:
-  hakmem-bench large                                the whole suite; needs about 2 GiB of memory
-  hakmem-bench large --workload vector --slots 256  a vector that grows to 256 MiB";
-
-const RUST_EXAMPLES: &str =
-    "An operation is an entry, a record or a pattern: see each workload. The programs are built by
-`cargo build --release -p hakmem-bench --bins`, with `--features all-peers` those of all allocators.
-
-Examples:
-  hakmem-bench rust                                 the whole suite
-  hakmem-bench rust --workload json --only hakmem,mimalloc --rounds 9";
-
-const LATENCY_HELP: &str = "\
-Two threads replace random blocks of 16 B to 1 MiB, and a few of 2 to 8 MiB; one in ten is freed by the other thread. Every
-call is timed alone. A call above 50 us is looked at closely: whether the thread was preempted in it, waited or took page
-faults. All figures are shown for all calls, those of the tail also without preempted ones.
-
-Examples:
-  hakmem-bench latency                              all allocators
-  hakmem-bench latency --only hakmem,mimalloc --ops 20000000 --rounds 3";
-
-const ACE_EXAMPLES: &str = "Examples:
-  hakmem-bench ace                                  learned against HAKMEM_ACE_SHIFT=-3..3 without learning
-  hakmem-bench ace --workload phased --rounds 9
-  hakmem-bench ace --peers --only hakmem,mimalloc   allocators on the same workloads";
-
-const SCALE_HELP: &str = "\
-Workloads:
-  own, shared, pipe  those of midlarge
-  larson             that of `small`
-  prodcons           that of `small`, symmetric, 64 B
-
-Settings with more threads than cores are marked as oversubscribed. All settings of a workload do the same number of
-operations, shared among the threads. An odd number of threads is passed over by pipe, and by prodcons except for 1.
-
-Examples:
-  hakmem-bench scale                                everything
-  hakmem-bench scale --threads 1,2,4,8,16 --workload own,shared,pipe --only hakmem,system,mimalloc,mimalloc2
-  hakmem-bench scale --threads 1,2 --workload own --only hakmem,mimalloc";
-
-fn suite_help(suite: &[Workload], examples: &str) -> String {
-    let mut out = String::from("Workloads:\n");
-    for workload in suite {
-        out += &format!("  {:<13} {}\n", workload.name, workload.what);
-    }
-    out += "\nSpeed is compared by medians; a difference below the noise (hakmem against itself) means nothing. Every run goes \
-            to a CSV, the summary to another.\n\n";
-    out + examples
-}
-
 const ROUNDS: usize = 11;
 const QUICK_ROUNDS: usize = 3;
 
@@ -377,161 +311,4 @@ pub fn main() -> ExitCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    fn parse(args: &str) -> Result<Cli, String> {
-        Cli::try_parse_from(std::iter::once("hakmem-bench").chain(args.split_whitespace())).map_err(|e| e.to_string())
-    }
-
-    /// The cases of midlarge, which these arguments must ask for.
-    fn midlarge(args: &str) -> Result<(MidLarge, Vec<workloads::Case>), String> {
-        let cli = parse(args)?;
-        let args = match cli.command {
-            None => cli.midlarge,
-            Some(Command::Midlarge(args)) => args,
-            other => panic!("{other:?}"),
-        };
-        let cases = (workloads::find("midlarge").unwrap().cases)(&args.request())?;
-        Ok((args, cases))
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn no_arguments_mean_midlarge_with_the_default_cases() {
-        let (args, cases) = midlarge("").unwrap();
-        let first = &cases[0];
-        assert_eq!(first.name, "own, short, 2 threads");
-        assert_eq!(
-            (first.threads, first.ops, first.slots, first.seed),
-            (2, 40_000, 2048, 42)
-        );
-        assert_eq!(cases.len(), 6);
-        assert_eq!(args.limits().rounds, ROUNDS);
-        assert_eq!(args.limits().time, Some(TIME_LIMIT));
-        assert!(args.takes_the_usual_time());
-    }
-
-    #[test]
-    fn arguments_reach_the_cases() {
-        let (args, cases) = midlarge(
-            "midlarge --threads 8 --ops 1000 --slots 64 --seed 7 --variant own,pipe --rounds 2 --only hakmem,system",
-        )
-        .unwrap();
-        let names: Vec<_> = cases.iter().map(|c| c.name.as_str()).collect();
-        assert_eq!(names, ["own, 8 threads", "pipe, 8 threads"]);
-        assert!(cases
-            .iter()
-            .all(|c| (c.threads, c.ops, c.slots, c.seed) == (8, 1000, 64, 7)));
-        assert_eq!((args.limits().rounds, args.limits().time), (2, None));
-        assert_eq!(args.sizes.common.only, ["hakmem", "system"]);
-    }
-
-    #[test]
-    fn quick_keeps_the_reports_command_and_shortens_the_others() {
-        let (_, cases) = midlarge("--quick").unwrap();
-        assert_eq!(cases[0].ops, 40_000);
-        let (_, full) = midlarge("").unwrap();
-        assert!(cases[1..]
-            .iter()
-            .zip(&full[1..])
-            .all(|(quick, full)| quick.ops < full.ops));
-    }
-
-    #[test]
-    fn suites_take_their_workloads_and_make_five_rounds() {
-        let cli = parse("small --workload larson,tree --threads 16 --ops 7").unwrap();
-        let Some(Command::Small(args)) = cli.command else {
-            panic!("{cli:?}")
-        };
-        assert_eq!(args.workload, ["larson", "tree"]);
-        assert_eq!(args.limits(100).least, 5);
-        let request = args.request();
-        let cases = (workloads::find("larson").unwrap().cases)(&request).unwrap();
-        let [case] = &cases[..] else {
-            panic!("two settings became one: {cases:?}")
-        };
-        assert_eq!(
-            (case.name.as_str(), case.threads, case.ops),
-            ("larson, 16 threads", 16, 7)
-        );
-        let cli = parse("large --rounds 1").unwrap();
-        let Some(Command::Large(args)) = cli.command else {
-            panic!("{cli:?}")
-        };
-        assert_eq!((args.limits(100).rounds, args.limits(100).time), (1, None));
-    }
-
-    #[test]
-    fn names_of_cases_are_unique_in_each_suite() {
-        for suite in [
-            workloads::MIDLARGE,
-            workloads::SMALL,
-            workloads::CLASSIC,
-            workloads::LARGE,
-            workloads::RUST,
-            workloads::LATENCY,
-            workloads::ACE,
-        ] {
-            let cases = suite.iter().flat_map(|w| (w.cases)(&Request::default()).unwrap());
-            let mut names: Vec<String> = cases.map(|case| case.name).collect();
-            let all = names.len();
-            names.sort();
-            names.dedup();
-            assert_eq!(names.len(), all, "{names:?}");
-        }
-    }
-
-    #[test]
-    fn scale_shares_the_operations_among_the_threads() {
-        let cli = parse("scale --threads 1,3,4 --workload own,pipe,prodcons --ops 100").unwrap();
-        let Some(Command::Scale(args)) = cli.command else {
-            panic!("{cli:?}")
-        };
-        let cases = scale::cases(&args).unwrap();
-        let told: Vec<_> = cases.iter().map(|c| (c.name.as_str(), c.ops)).collect();
-        let own = [("own, 1 thread", 100), ("own, 3 threads", 34), ("own, 4 threads", 25)];
-        let pipe = [("pipe, 4 threads", 25)];
-        let prodcons = [("prodcons, 1 thread", 100), ("prodcons, 4 threads", 25)];
-        assert_eq!(told, [&own[..], &pipe, &prodcons].concat());
-
-        let cli = parse("scale --threads 1,3 --workload pipe").unwrap();
-        let Some(Command::Scale(args)) = cli.command else {
-            panic!("{cli:?}")
-        };
-        assert!(scale::cases(&args).unwrap_err().contains("even"));
-    }
-
-    #[test]
-    fn wrong_arguments_are_answered_with_what_is_allowed() {
-        for (args, answer) in [
-            ("--only hakmen", "possible values: system, mimalloc,"),
-            ("--variant private", "possible values: own, shared, pipe"),
-            ("larg", "similar subcommands exist: 'midlarge', 'large'"),
-            ("small --workload larsen", "possible values: churn, pairs, larson,"),
-            ("large --workload larson", "possible values: huge, vector,"),
-            (
-                "scale --workload pipes",
-                "possible values: own, shared, pipe, larson, prodcons",
-            ),
-            ("--threads 0", "0 is not in 1..=1024"),
-            ("--rounds x", "invalid digit"),
-        ] {
-            let error = parse(args).unwrap_err();
-            assert!(error.contains(answer), "{args}: {error}");
-        }
-    }
-
-    #[test]
-    fn pipe_with_an_odd_number_of_threads_is_refused() {
-        let error = midlarge("--threads 3").unwrap_err();
-        assert!(error.contains("even"), "{error}");
-        let (_, cases) = midlarge("--threads 3 --variant own,shared").unwrap();
-        assert_eq!(cases.len(), 3);
-    }
-}
+mod tests;

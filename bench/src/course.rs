@@ -34,7 +34,7 @@ pub fn drive(cli: &Cli) -> Result<(), String> {
 }
 
 fn midlarge(args: &MidLarge) -> Result<(), String> {
-    let cases = or_usage((workloads::midlarge::WORKLOAD.cases)(&args.request()));
+    let cases = or_usage(workloads::midlarge::WORKLOAD.cases(&args.request()));
     let time = args.takes_the_usual_time().then_some("about two minutes");
     let common = &args.sizes.common;
     let course = Course::run(cases, runner::field(&common.only), common, args.limits(), time)?;
@@ -85,12 +85,12 @@ fn wanted(all: &[Workload], args: &Suite) -> Vec<Case> {
     let cases = all
         .iter()
         .filter(wanted)
-        .flat_map(|w| or_usage((w.cases)(&args.request())));
+        .flat_map(|w| or_usage(w.cases(&args.request())));
     cases.collect()
 }
 
 fn latencies(args: &Latency) -> Result<(), String> {
-    let cases = or_usage((workloads::latency::WORKLOAD.cases)(&args.request()));
+    let cases = or_usage(workloads::latency::WORKLOAD.cases(&args.request()));
     let common = &args.sizes.common;
     let course = Course::run(cases, runner::field(&common.only), common, args.limits(), None)?;
     print!("{}", latency::tables(&course.comparison));

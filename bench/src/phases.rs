@@ -228,7 +228,7 @@ mod tests {
         });
         let request = workloads::Request::default();
         let comparison = Comparison {
-            cases: (workloads::phased::WORKLOAD.cases)(&request).unwrap(),
+            cases: workloads::phased::WORKLOAD.cases(&request).unwrap(),
             runs: runs.collect(),
             contestants,
         };

@@ -28,14 +28,36 @@ fn run(args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Runs a comparison that must succeed, with its files in `out`; returns what it printed.
-fn compare(args: &str, out: &Path) -> String {
+/// A comparison that succeeded: what it printed, and the folder with its files.
+struct Compared {
+    printed: String,
+    out: PathBuf,
+}
+
+/// Runs a comparison, with its files in a folder of that name.
+fn compare(name: &str, args: &str) -> Compared {
+    let out = folder(name);
     let args: Vec<&str> = args.split(' ').chain(["--out", out.to_str().unwrap()]).collect();
     let output = run(&args);
     let printed = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{printed}{errors}");
-    printed
+    Compared { printed, out }
+}
+
+impl Compared {
+    fn assert_printed(&self, texts: &[&str]) {
+        assert_printed(&self.printed, texts);
+    }
+
+    /// The records of one of its files, the header first.
+    fn records(&self, file: &str) -> Vec<Vec<String>> {
+        records(&self.out.join(file))
+    }
+
+    fn assert_svg(&self, file: &str, texts: &[&str]) {
+        assert_svg(&self.out.join(file), texts);
+    }
 }
 
 fn assert_printed(printed: &str, texts: &[&str]) {
@@ -44,8 +66,8 @@ fn assert_printed(printed: &str, texts: &[&str]) {
     }
 }
 
-fn records(csv: &str) -> Vec<Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
+fn records(csv: &Path) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(csv).unwrap();
     reader
         .records()
         .map(|r| r.unwrap().iter().map(str::to_owned).collect())
@@ -58,8 +80,10 @@ fn column(name: &str) -> usize {
 
 #[test]
 fn a_small_comparison() {
-    let out = folder("small");
-    let printed = compare("--only hakmem,system --ops 300 --slots 32 --rounds 2 --threads 2", &out);
+    let compared = compare(
+        "small",
+        "--only hakmem,system --ops 300 --slots 32 --rounds 2 --threads 2",
+    );
     let expected = [
         "midlarge: own, 2 threads  (300 operations a thread, 32 slots, seed 42",
         "midlarge: shared, 2 threads",
@@ -69,10 +93,10 @@ fn a_small_comparison() {
         "small/midlarge.csv",
         "small/midlarge.svg",
     ];
-    assert_printed(&printed, &expected);
+    compared.assert_printed(&expected);
 
     // Three cases, three contestants (hakmem twice), two rounds.
-    let records = records(&fs::read_to_string(out.join("midlarge.csv")).unwrap());
+    let records = compared.records("midlarge.csv");
     assert_eq!(records[0], CSV_HEADER);
     assert_eq!(records.len() - 1, 3 * 3 * 2);
     let labels: Vec<&str> = records[1..]
@@ -95,16 +119,17 @@ fn a_small_comparison() {
         assert_eq!(record[column("tiers")].is_empty(), record[column("allocator")] == s);
     }
 
-    let svg = fs::read_to_string(out.join("midlarge.svg")).unwrap();
-    assert_svg(&svg, &["own, 2 threads", "pipe, 2 threads", "system", "hakmem"]);
+    compared.assert_svg(
+        "midlarge.svg",
+        &["own, 2 threads", "pipe, 2 threads", "system", "hakmem"],
+    );
 }
 
 #[test]
 fn a_suite_ends_with_its_summary() {
-    let out = folder("suite");
-    let printed = compare(
+    let compared = compare(
+        "suite",
         "small --workload churn,pairs --only hakmem,system --ops 200 --slots 20 --rounds 2",
-        &out,
     );
     let expected = [
         "churn: churn  (200 operations a thread, 20 slots, seed 42",
@@ -114,13 +139,14 @@ fn a_suite_ends_with_its_summary() {
         "geometric mean: peak RSS",
         "suite/small-summary.csv",
     ];
-    assert_printed(&printed, &expected);
+    compared.assert_printed(&expected);
+    let printed = &compared.printed;
     let first = printed.lines().any(|l| l.starts_with("hakmem is first, or within"));
     let behind = printed.lines().any(|l| l.starts_with("hakmem is not first beyond"));
     assert!(first != behind, "{printed}");
 
     // Nine settings, one peer; and its geometric mean.
-    let summary = records(&fs::read_to_string(out.join("small-summary.csv")).unwrap());
+    let summary = compared.records("small-summary.csv");
     assert_eq!(summary[0], SUMMARY_HEADER);
     assert_eq!(summary.len(), 1 + 9 + 1);
     assert_eq!(summary[10][1], "geometric mean");
@@ -128,21 +154,16 @@ fn a_suite_ends_with_its_summary() {
         assert_eq!(record[3], "system");
         assert!(record[6].parse::<f64>().unwrap() > 0.0, "{record:?}");
     }
-    assert_eq!(
-        records(&fs::read_to_string(out.join("small.csv")).unwrap()).len(),
-        1 + 9 * 3 * 2
-    );
-    let svg = fs::read_to_string(out.join("small.svg")).unwrap();
-    assert_svg(&svg, &["churn", "pairs, lifo 16 B"]);
+    assert_eq!(compared.records("small.csv").len(), 1 + 9 * 3 * 2);
+    compared.assert_svg("small.svg", &["churn", "pairs, lifo 16 B"]);
 }
 
 /// In programs of their own, each with its allocator as the global one.
 #[test]
 fn rust_programs_run_on_their_allocators() {
-    let out = folder("rust");
-    let printed = compare(
+    let compared = compare(
+        "rust",
         "rust --only hakmem,system,mimalloc,rpmalloc --ops 60 --slots 20 --rounds 1",
-        &out,
     );
     let expected = [
         "rpmalloc: has no complete global allocator for Rust",
@@ -150,11 +171,11 @@ fn rust_programs_run_on_their_allocators() {
         "geometric mean: peak RSS",
         "rust/rust-summary.csv",
     ];
-    assert_printed(&printed, &expected);
-    let records = records(&fs::read_to_string(out.join("rust.csv")).unwrap());
+    compared.assert_printed(&expected);
+    let records = compared.records("rust.csv");
     let cases = workloads::RUST
         .iter()
-        .map(|workload| (workload.cases)(&Request::default()).unwrap().len());
+        .map(|workload| workload.cases(&Request::default()).unwrap().len());
     assert_eq!(records.len(), 1 + cases.sum::<usize>() * 4);
     for record in &records[1..] {
         assert_eq!(record[column("error")], "", "{record:?}");
@@ -217,10 +238,9 @@ fn rust_programs_that_are_missing_or_wrong_are_noticed() {
 
 #[test]
 fn scaling_shows_throughput_and_processor_time() {
-    let out = folder("scale");
-    let printed = compare(
+    let compared = compare(
+        "scale",
         "scale --threads 1,2,1024 --workload own,prodcons --only hakmem,system --ops 2000 --rounds 1",
-        &out,
     );
     let titles = [
         "own: Mops/s",
@@ -228,6 +248,7 @@ fn scaling_shows_throughput_and_processor_time() {
         "prodcons: Mops/s",
         "prodcons: processor ns/op",
     ];
+    let printed = &compared.printed;
     for title in titles {
         assert!(
             printed.lines().any(|line| line == title),
@@ -235,16 +256,18 @@ fn scaling_shows_throughput_and_processor_time() {
         );
     }
     assert!(printed.contains("1024 over"), "{printed}");
-    let records = records(&fs::read_to_string(out.join("scale.csv")).unwrap());
+    let records = compared.records("scale.csv");
     assert_eq!(records.len(), 1 + 2 * 3 * 3);
     assert!(records[1..].iter().all(|r| !r[column("cpu_seconds")].is_empty()));
-    assert_svg(&fs::read_to_string(out.join("scale.svg")).unwrap(), &titles);
+    compared.assert_svg("scale.svg", &titles);
 }
 
 #[test]
 fn latency_shows_both_sides_of_each_allocator() {
-    let out = folder("latency");
-    let printed = compare("latency --only hakmem,system --ops 3000 --slots 20 --rounds 2", &out);
+    let compared = compare(
+        "latency",
+        "latency --only hakmem,system --ops 3000 --slots 20 --rounds 2",
+    );
     let expected = [
         "\nmalloc\n",
         "\nfree\n",
@@ -252,9 +275,9 @@ fn latency_shows_both_sides_of_each_allocator() {
         "own > 1 ms",
         "The timer around nothing: p50 ",
     ];
-    assert_printed(&printed, &expected);
+    compared.assert_printed(&expected);
     // Three contestants, two rounds, malloc and free, all and quiet.
-    let records = records(&fs::read_to_string(out.join("latency.csv")).unwrap());
+    let records = compared.records("latency.csv");
     assert_eq!(records[0], latency::CSV_HEADER);
     assert_eq!(records.len(), 1 + 3 * 2 * 2 * 2);
     for record in &records[1..] {
@@ -267,8 +290,7 @@ fn latency_shows_both_sides_of_each_allocator() {
 
 #[test]
 fn ace_compares_settings_of_hakmem_or_allocators() {
-    let out = folder("ace");
-    let printed = compare("ace --workload steady --ops 400 --slots 4 --rounds 1", &out);
+    let compared = compare("ace", "ace --workload steady --ops 400 --slots 4 --rounds 1");
     let header = "│ phase            learned   x1/8   x1/4   x1/2     x1     x2     x4     x8   learned (again) │";
     let expected = [
         header,
@@ -277,18 +299,18 @@ fn ace_compares_settings_of_hakmem_or_allocators() {
         "│ fourth ",
         "│ peak ",
     ];
-    assert_printed(&printed, &expected);
-    let records = records(&fs::read_to_string(out.join("ace.csv")).unwrap());
+    compared.assert_printed(&expected);
+    let records = compared.records("ace.csv");
     assert_eq!(records[0], phases::CSV_HEADER);
     assert_eq!(records.len(), 1 + 9 * 4);
     let sum: u64 = records[1..5].iter().map(|r| r[5].parse::<u64>().unwrap()).sum();
     assert!((800..=820).contains(&sum), "{records:?}");
 
-    let printed = compare("ace --peers --only system --workload phased --ops 400 --rounds 1", &out);
-    assert_printed(
-        &printed,
-        &["Mops/s in each phase", "│ pipe, swapped ", "system (again)"],
+    let compared = compare(
+        "ace",
+        "ace --peers --only system --workload phased --ops 400 --rounds 1",
     );
+    compared.assert_printed(&["Mops/s in each phase", "│ pipe, swapped ", "system (again)"]);
     assert_eq!(run(&["ace", "--only", "system"]).status.code(), Some(2));
 }
 
@@ -317,8 +339,9 @@ fn each_suites_help_lists_its_workloads() {
     );
 }
 
-fn assert_svg(svg: &str, texts: &[&str]) {
-    let document = roxmltree::Document::parse(svg).unwrap();
+fn assert_svg(svg: &Path, texts: &[&str]) {
+    let text = fs::read_to_string(svg).unwrap();
+    let document = roxmltree::Document::parse(&text).unwrap();
     assert_eq!(document.root_element().tag_name().name(), "svg");
     let found: Vec<&str> = document
         .descendants()
@@ -390,7 +413,7 @@ fn comparison() -> Comparison {
         threads: Some(4096),
         ..Request::default()
     };
-    let mut cases = (workloads::find("midlarge").unwrap().cases)(&request).unwrap();
+    let mut cases = workloads::find("midlarge").unwrap().cases(&request).unwrap();
     cases.truncate(1);
     let results = [
         Ok(measurement(2)),
@@ -447,7 +470,7 @@ fn the_table_compares_with_the_system_and_the_best_peer() {
 fn the_csv_keeps_failed_runs_and_quotes_what_needs_it() {
     let path = folder("unit").join("runs.csv");
     report::write_csv(&comparison(), &path).unwrap();
-    let records = records(&fs::read_to_string(&path).unwrap());
+    let records = records(&path);
     assert_eq!(records.len(), 5);
     assert!(records.iter().all(|r| r.len() == CSV_HEADER.len()));
     assert_eq!(records[1][column("seconds")], "0.000001000");
@@ -463,10 +486,10 @@ fn the_chart_is_well_formed_also_without_results() {
     let path = folder("unit").join("chart.svg");
     chart::write_svg(&comparison(), &path).unwrap();
     let texts = ["own, short, 4096 threads", "hakmem", "6.0", "2 MiB"];
-    assert_svg(&fs::read_to_string(&path).unwrap(), &texts);
+    assert_svg(&path, &texts);
 
     let mut empty = comparison();
     empty.runs.clear();
     chart::write_svg(&empty, &path).unwrap();
-    assert_svg(&fs::read_to_string(&path).unwrap(), &["no run succeeded"]);
+    assert_svg(&path, &["no run succeeded"]);
 }

@@ -25,7 +25,7 @@ fn small_cases() -> Vec<Case> {
                 slots: Some(if large { 2 } else { 32 }),
                 ..Request::default()
             };
-            cases.extend((workload.cases)(&request).unwrap_or_default());
+            cases.extend(workload.cases(&request).unwrap_or_default());
         }
         let covered = |variant: &str| cases[before..].iter().any(|case: &Case| case.variant == variant);
         assert!(

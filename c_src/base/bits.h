@@ -6,7 +6,15 @@
 
 HAK_FAST unsigned hak_lowest_bit(uint64_t nonzero) { return (unsigned)__builtin_ctzll(nonzero); }
 HAK_FAST unsigned hak_highest_bit(uint64_t nonzero) { return 63u - (unsigned)__builtin_clzll(nonzero); }
-HAK_FAST unsigned hak_count_bits(uint64_t x) { return (unsigned)__builtin_popcountll(x); }
+
+/* Sums of neighbours, of 2, 4 and 8 bits each, then of all bytes. Not __builtin_popcountll: on a processor that may lack the
+ * instruction it is a call into libgcc, which Rust's std for musl, built from source, does not link; and slower. */
+HAK_FAST unsigned hak_count_bits(uint64_t x) {
+  x -= x >> 1 & UINT64_C(0x5555555555555555);
+  x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+  x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+  return (unsigned)(x * UINT64_C(0x0101010101010101) >> 56);
+}
 
 HAK_FAST bool hak_is_pow2(size_t x) { return x != 0 && (x & (x - 1)) == 0; }
 

@@ -4,28 +4,40 @@ use core::mem::size_of;
 
 use hakmem_sys as sys;
 
-/// What the adaptive cache engine knows of one size class of the pool and ACE tiers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct AceClass {
-    /// The size of its blocks.
-    pub block_bytes: u64,
-    /// Times a thread had no block of it left, all threads ever.
-    pub misses: u64,
-    /// Times a thread had no room for one more.
-    pub overflows: u64,
-    /// Of the threads that run, how many have had either.
-    pub threads: u32,
-    /// Blocks that a thread may keep when it begins.
-    pub capacity_start: u32,
-    /// The least that one of those threads may keep now; 0 without any.
-    pub capacity_least: u32,
-    /// The most.
-    pub capacity_most: u32,
+use crate::stats::figures;
+
+figures! {
+    /// What the adaptive cache engine knows of one size class of the pool and ACE tiers.
+    ///
+    /// ```
+    /// # use hakmem_rs::AceClass;
+    /// let starved = |class: &&AceClass| class.misses > 10 * class.overflows;
+    /// println!("{} classes", hakmem_rs::ace().classes().iter().filter(starved).count());
+    /// ```
+    AceClass of sys::hak_ace_class_t {
+        /// The size of its blocks.
+        block_bytes,
+        /// Times a thread had no block of it left, all threads ever.
+        misses,
+        /// Times a thread had no room for one more.
+        overflows,
+        /// Of the threads that run, how many have had either.
+        threads,
+        /// Blocks that a thread may keep when it begins.
+        capacity_start,
+        /// The least that one of those threads may keep now; 0 without any.
+        capacity_least,
+        /// The most.
+        capacity_most,
+    }
 }
 
 /// What the adaptive cache engine decided, from [`ace`].
+///
+/// ```
+/// let snapshot: hakmem_rs::AceSnapshot = hakmem_rs::ace();
+/// println!("caches have grown by {} of {} bytes", snapshot.grown_bytes, snapshot.budget_bytes);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -40,6 +52,11 @@ pub struct AceSnapshot {
 
 impl AceSnapshot {
     /// Every size class of the pool and ACE tiers, by ascending block size.
+    ///
+    /// ```
+    /// let snapshot = hakmem_rs::ace();
+    /// assert!(snapshot.classes().is_sorted_by_key(|class| class.block_bytes));
+    /// ```
     #[must_use]
     pub fn classes(&self) -> &[AceClass] {
         &self.classes
@@ -75,14 +92,6 @@ pub fn ace() -> AceSnapshot {
     AceSnapshot {
         budget_bytes: raw.budget_bytes,
         grown_bytes: raw.grown_bytes,
-        classes: raw.classes.map(|class| AceClass {
-            block_bytes: class.block_bytes,
-            misses: class.misses,
-            overflows: class.overflows,
-            threads: class.threads,
-            capacity_start: class.capacity_start,
-            capacity_least: class.capacity_least,
-            capacity_most: class.capacity_most,
-        }),
+        classes: raw.classes.each_ref().map(AceClass::of),
     }
 }

@@ -10,6 +10,12 @@ use hakmem_sys as sys;
 use crate::{Tier, Version};
 
 /// What was built in, from [`config`]. Printed with `{}`, it is one fact a line.
+///
+/// ```
+/// let config: hakmem_rs::Config = hakmem_rs::config();
+/// assert!(!config.valgrind, "never in a build by cargo");
+/// assert_eq!(config.version, hakmem_rs::version());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -40,6 +46,11 @@ pub struct Config {
 
 impl Config {
     /// The largest request that a tier serves, in bytes.
+    ///
+    /// ```
+    /// # use hakmem_rs::Tier;
+    /// assert_eq!(hakmem_rs::config().tier_bytes(Tier::Pool), 52 << 10);
+    /// ```
     #[must_use]
     pub fn tier_bytes(&self, tier: Tier) -> usize {
         self.tier_bytes[tier as usize]

@@ -50,6 +50,17 @@ unsafe impl Send for Heap {}
 unsafe impl Sync for Heap {}
 
 /// There was no memory for a heap.
+///
+/// ```
+/// # use hakmem_rs::{Heap, OutOfMemory};
+/// fn heap_of_a_request() -> Result<Heap, OutOfMemory> {
+///     Heap::builder().limit_bytes(16 << 20).build()
+/// }
+/// match heap_of_a_request() {
+///     Ok(heap) => assert_eq!(heap.stats().limit_bytes, 16 << 20),
+///     Err(why) => eprintln!("{why}"),
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutOfMemory;
@@ -63,6 +74,15 @@ impl fmt::Display for OutOfMemory {
 impl core::error::Error for OutOfMemory {}
 
 /// How a heap is to be, from [`Heap::builder`].
+///
+/// ```
+/// # use hakmem_rs::{Heap, HeapBuilder};
+/// const OF_A_REQUEST: HeapBuilder = Heap::builder().limit_bytes(16 << 20);
+///
+/// let heap = OF_A_REQUEST.build()?;
+/// assert_eq!(heap.stats().limit_bytes, 16 << 20);
+/// # Ok::<(), hakmem_rs::OutOfMemory>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "a builder makes no heap before `build` is called"]
 pub struct HeapBuilder {
@@ -72,11 +92,27 @@ pub struct HeapBuilder {
 impl HeapBuilder {
     /// The most that the heap's live blocks may be together: requests above that fail as if memory had run out. Bytes are
     /// counted as [`Hakmem::usable_size`](crate::Hakmem::usable_size) does. 0 is no limit, which is the default.
+    ///
+    /// ```
+    /// # use core::alloc::Layout;
+    /// # use hakmem_rs::Heap;
+    /// let heap = Heap::builder().limit_bytes(100_000).build()?;
+    /// let blocks = (0..).map_while(|_| heap.allocate(Layout::new::<[u8; 1000]>())).count();
+    /// assert!((80..=100).contains(&blocks));
+    /// # Ok::<(), hakmem_rs::OutOfMemory>(())
+    /// ```
     pub const fn limit_bytes(self, bytes: usize) -> HeapBuilder {
         HeapBuilder { limit_bytes: bytes }
     }
 
     /// Makes the heap.
+    ///
+    /// ```
+    /// # use hakmem_rs::Heap;
+    /// let heap = Heap::builder().build()?;
+    /// assert_eq!(heap.stats().live_bytes, 0);
+    /// # Ok::<(), hakmem_rs::OutOfMemory>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -94,6 +130,13 @@ impl HeapBuilder {
 
 impl Heap {
     /// A new, empty heap without a limit.
+    ///
+    /// ```
+    /// # use hakmem_rs::Heap;
+    /// let heap = Heap::new()?;
+    /// assert_eq!(heap.stats().limit_bytes, 0);
+    /// # Ok::<(), hakmem_rs::OutOfMemory>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -140,6 +183,16 @@ impl Heap {
     /// without a size gets a pointer that is aligned, but to no block.
     ///
     /// It is valid until the heap is reset or dropped, or the block is [deallocated](Heap::deallocate).
+    ///
+    /// ```
+    /// # use core::alloc::Layout;
+    /// # use hakmem_rs::Heap;
+    /// let heap = Heap::new()?;
+    /// let layout = Layout::from_size_align(1000, 64).unwrap();
+    /// let block = heap.allocate(layout).expect("there is no limit");
+    /// assert_eq!((block.len(), block.cast::<u8>().as_ptr() as usize % 64), (1000, 0));
+    /// # Ok::<(), hakmem_rs::OutOfMemory>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn allocate(&self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -147,6 +200,17 @@ impl Heap {
     }
 
     /// [`allocate`](Heap::allocate) with zeroed content. What the system delivered zeroed is not cleared again.
+    ///
+    /// ```
+    /// # use core::alloc::Layout;
+    /// # use hakmem_rs::Heap;
+    /// let heap = Heap::new()?;
+    /// let block = heap.allocate_zeroed(Layout::new::<[u64; 100]>()).expect("there is no limit");
+    /// // SAFETY: the block is live, and has so many zeros.
+    /// let numbers: &mut [u64; 100] = unsafe { block.cast().as_mut() };
+    /// assert_eq!(numbers, &[0; 100]);
+    /// # Ok::<(), hakmem_rs::OutOfMemory>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn allocate_zeroed(&self, layout: Layout) -> Option<NonNull<[u8]>> {
@@ -154,6 +218,18 @@ impl Heap {
     }
 
     /// Frees one block.
+    ///
+    /// ```
+    /// # use core::alloc::Layout;
+    /// # use hakmem_rs::Heap;
+    /// let heap = Heap::new()?;
+    /// let layout = Layout::new::<[u64; 100]>();
+    /// let block = heap.allocate(layout).expect("there is no limit");
+    /// // SAFETY: the block is this heap's, of this layout, and nobody uses it any more.
+    /// unsafe { heap.deallocate(block.cast(), layout) };
+    /// assert_eq!(heap.stats().live_blocks, 0);
+    /// # Ok::<(), hakmem_rs::OutOfMemory>(())
+    /// ```
     ///
     /// # Safety
     ///
@@ -180,6 +256,17 @@ impl Heap {
     }
 
     /// The figures of this heap, all of the same moment.
+    ///
+    /// ```
+    /// # use core::alloc::Layout;
+    /// # use hakmem_rs::Heap;
+    /// let heap = Heap::new()?;
+    /// let _block = heap.allocate(Layout::new::<[u8; 1000]>());
+    /// let stats = heap.stats();
+    /// assert!(stats.live_blocks == 1 && stats.live_bytes >= 1000);
+    /// assert!(stats.footprint_bytes >= stats.live_bytes);
+    /// # Ok::<(), hakmem_rs::OutOfMemory>(())
+    /// ```
     #[must_use]
     pub fn stats(&self) -> HeapStats {
         let mut raw = sys::hak_heap_stats_t {
@@ -209,7 +296,14 @@ impl fmt::Debug for Heap {
 }
 
 figures! {
-    /// Figures of one heap, from [`Heap::stats`].
+    /// Figures of one heap, from [`Heap::stats`]. Printed with `{}`, they are one figure a line.
+    ///
+    /// ```
+    /// # use hakmem_rs::{Heap, HeapStats};
+    /// let stats: HeapStats = Heap::new()?.stats();
+    /// println!("{stats}");
+    /// # Ok::<(), hakmem_rs::OutOfMemory>(())
+    /// ```
     HeapStats of sys::hak_heap_stats_t {
         /// Bytes of all live blocks, rounded up to their classes; what the limit is for.
         live_bytes,
@@ -223,6 +317,7 @@ figures! {
         limit_bytes,
         /// Requests that failed, because of the limit or for want of memory.
         failed,
+        .. size
     }
 }
 
@@ -238,7 +333,7 @@ impl fmt::Display for HeapStats {
 
 /// The heap's functions in the form of `GlobalAlloc`. Not for `Heap` itself: it would not keep what the trait promises of
 /// blocks while `reset` is a safe function.
-struct Raw<'a>(&'a Heap);
+pub(crate) struct Raw<'a>(pub(crate) &'a Heap);
 
 impl Raw<'_> {
     fn heap(&self) -> *mut sys::hak_heap_t {

@@ -24,10 +24,10 @@
 //!
 //! # Features
 //!
-//! `std` (default): [`print_config`] and [`print_stats`], which take anything that is an open file. Without it the crate
-//! needs only `core`.
+//! `std` (default): [`print_config`] and [`print_stats`], which take anything that is an open file, and [`SharedHeap`]. Without
+//! it the crate needs only `core`.
 //!
-//! `allocator-api2`: [`Hakmem`] and `&`[`Heap`] implement `Allocator` of the crate allocator-api2 0.2, which its `Vec` and
+//! `allocator-api2`: [`Hakmem`], `&`[`Heap`] and [`SharedHeap`] implement `Allocator` of the crate allocator-api2 0.2, which its `Vec` and
 //! `Box` and hashbrown's maps take.
 //!
 //! `allocator_api`: they implement `Allocator` of the standard library, which takes a nightly compiler. (The crate
@@ -54,6 +54,8 @@
 //! `profile`: the module `profile`, a sampling heap profiler: which call stacks allocated what is live. Each allocation and
 //! release takes some instructions more, started or not.
 //!
+//! `pprof`: `profile`, and the profile in pprof's own form, which takes the crates prost and flate2.
+//!
 //! # What a program can rely on
 //!
 //! Blocks are freed through [`GlobalAlloc::dealloc`] with their layout, so hakmem need not look up their size: a wrong
@@ -79,6 +81,8 @@ pub mod limit;
 mod options;
 #[cfg(feature = "profile")]
 pub mod profile;
+#[cfg(feature = "std")]
+mod shared;
 mod stats;
 mod tier;
 
@@ -94,6 +98,8 @@ pub use ace::{ace, AceClass, AceSnapshot};
 pub use config::{config, Config};
 pub use heap::{Heap, HeapBuilder, HeapStats, OutOfMemory};
 pub use options::{options, OptionInfo, Options};
+#[cfg(feature = "std")]
+pub use shared::SharedHeap;
 pub use stats::{stats, thread_stats, Stats, ThreadStats, ThreadTierStats, TierStats};
 pub use tier::{Tier, UnknownTier};
 
@@ -235,6 +241,17 @@ impl Hakmem {
     ///
     /// The layout with which the block must be freed stays the one it was allocated with.
     ///
+    /// ```
+    /// # use hakmem_rs::Hakmem;
+    /// # #[global_allocator]
+    /// # static ALLOCATOR: Hakmem = Hakmem;
+    /// # fn main() {
+    /// let text = String::with_capacity(100);
+    /// // SAFETY: a String with a capacity has a block of the global allocator, which is hakmem here.
+    /// assert!(unsafe { Hakmem::usable_size(text.as_ptr()) } >= 100);
+    /// # }
+    /// ```
+    ///
     /// # Safety
     ///
     /// `ptr` is null or a live block of hakmem.
@@ -264,13 +281,27 @@ impl Hakmem {
 
 /// Returns memory that is not in use to the system: what the calling thread caches, what finished threads left behind,
 /// and free spans and mappings. Without `force`, only what has been free for a while.
+///
+/// ```
+/// # #[global_allocator]
+/// # static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+/// drop(vec![1u8; 10 << 20]); // kept for the next one
+/// let held_before = hakmem_rs::stats().held_bytes;
+/// hakmem_rs::collect(true);
+/// assert!(hakmem_rs::stats().held_bytes <= held_before - (10 << 20));
+/// ```
 #[inline]
 pub fn collect(force: bool) {
     // SAFETY: hak_collect may be called at any time.
     unsafe { sys::hak_collect(c_int::from(force)) }
 }
 
-/// A version of hakmem.
+/// A version of hakmem. Versions compare by what they count.
+///
+/// ```
+/// let hakmem_rs::Version { major, minor, .. } = hakmem_rs::version();
+/// assert!((major, minor) >= (0, 1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Version {

@@ -1,10 +1,32 @@
 //! A limit on what the allocator holds for the whole process.
+//!
+//! ```
+//! use hakmem_rs::limit;
+//!
+//! limit::set(1 << 30);
+//! assert_eq!(hakmem_rs::stats().limit_bytes, 1 << 30);
+//! ```
+//!
+//! For a part of a program, take a [`Heap`](crate::Heap) with a limit.
 
 use core::ffi::{c_int, c_void};
 
 use hakmem_sys as sys;
 
 /// What a request at the limit is answered with.
+///
+/// ```
+/// # use hakmem_rs::limit::AtLimit;
+/// # fn drop_some_of_the_cache() -> bool { false }
+/// fn shed(_bytes: usize) -> AtLimit {
+///     if drop_some_of_the_cache() {
+///         AtLimit::Retry
+///     } else {
+///         AtLimit::Fail
+///     }
+/// }
+/// # assert_eq!(shed(1), AtLimit::Fail);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AtLimit {
     /// It fails: the program gets null, or what its collections make of that.
@@ -39,7 +61,7 @@ pub fn set(bytes: usize) {
 ///
 /// It is called in the thread that made the request, in several at once perhaps. What it allocates may fail, but does not
 /// call it again. The former function may still run in other threads when this returns, which is why it has to live for
-/// ever. If it panics, the process ends.
+/// ever (`Box::leak` has a closure with what it captures do so). If it panics, the process ends.
 ///
 /// It runs in the midst of whatever asked for memory. So it must not wait for a lock that the same thread may have by then
 /// (`try_lock` is what does), nor free or resize the very block that is being resized, nor [reset](crate::Heap::reset) or
@@ -84,6 +106,12 @@ pub fn set_with<F: Fn(usize) -> AtLimit + Sync>(bytes: usize, ask: &'static F) {
 }
 
 /// From now on there is no limit.
+///
+/// ```
+/// hakmem_rs::limit::set(64 << 20);
+/// hakmem_rs::limit::remove();
+/// assert_eq!(hakmem_rs::stats().limit_bytes, 0);
+/// ```
 pub fn remove() {
     // SAFETY: there is no callback.
     unsafe { sys::hak_limit_set(0, None, core::ptr::null_mut()) }

@@ -40,6 +40,11 @@ macro_rules! options {
         ///
         /// Options are set by the environment of the process, which the allocator reads once, before its first block:
         /// [`Options::all`] names the variables. A value that is no number or out of range counts as not set.
+        ///
+        /// ```
+        /// let options: hakmem_rs::Options = hakmem_rs::options();
+        /// println!("{} KiB of free memory stay", options.dirty_kib);
+        /// ```
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize))]
         #[non_exhaustive]
@@ -55,6 +60,10 @@ macro_rules! options {
 
         impl Options {
             /// The environment variables, in the order of the fields.
+            ///
+            /// ```
+            /// assert!(hakmem_rs::Options::VARIABLES.contains(&"HAKMEM_DIRTY_KIB"));
+            /// ```
             pub const VARIABLES: &'static [&'static str] = &[$($variable),+];
 
             fn set(&mut self, option: &OptionInfo) {
@@ -105,6 +114,15 @@ options! {
 }
 
 /// One option: what sets it, and what is in force.
+///
+/// ```
+/// use hakmem_rs::{OptionInfo, Options};
+///
+/// let changed = |option: &OptionInfo| option.value != option.default;
+/// for option in Options::all().filter(changed) {
+///     println!("{} is set to {}", option.variable, option.value);
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

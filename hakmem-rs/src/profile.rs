@@ -20,9 +20,15 @@
 //! ```
 //!
 //! Stacks are found by frame pointers, so a program is to be compiled with `-C force-frame-pointers`; without, they end early,
-//! or [`unwind_with`] has them found otherwise. The example `heap_profile` makes a flame graph.
+//! or [`unwind_with`] has them found otherwise. The example `heap_profile` makes a flame graph; [`dump`] writes a file for `pprof`,
+//! and with the feature `pprof` `Snapshot::write_pprof` writes its own compressed form, which other tools read as well.
 
 extern crate alloc;
+
+#[cfg(feature = "pprof")]
+mod pprof;
+#[cfg(feature = "pprof")]
+mod proto;
 
 use alloc::vec::Vec;
 use core::ffi::c_void;
@@ -34,7 +40,17 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use hakmem_sys as sys;
 
+use crate::stats::figures;
+
 /// The profile could not be started: there is no memory for its tables, or `HAKMEM_PROFILE_RATE` is 0.
+///
+/// ```
+/// use hakmem_rs::profile::{self, NotStarted};
+///
+/// if let Err(NotStarted) = profile::start(0) {
+///     eprintln!("this run is not profiled");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotStarted;
 
@@ -49,6 +65,13 @@ impl core::error::Error for NotStarted {}
 /// Begins to sample one of every `mean` allocated bytes, or goes on with another mean. 0 is the option
 /// `HAKMEM_PROFILE_RATE`, 512 KiB. Other threads begin within 256 KiB that they allocate.
 ///
+/// ```
+/// # use hakmem_rs::profile;
+/// profile::start(64 << 10)?;
+/// assert_eq!(profile::stats().mean_bytes, 64 << 10);
+/// # Ok::<(), profile::NotStarted>(())
+/// ```
+///
 /// # Errors
 ///
 /// When there is no memory for the tables, or the option is 0, too.
@@ -61,12 +84,38 @@ pub fn start(mean: usize) -> Result<(), NotStarted> {
 }
 
 /// Ends it. What was recorded stays, and that sampled blocks are freed is noted as before.
+///
+/// ```
+/// # #[global_allocator]
+/// # static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+/// # use hakmem_rs::profile;
+/// profile::start(1024)?;
+/// let block = vec![0u8; 1 << 20];
+/// profile::stop();
+/// assert!(profile::stats().live_bytes >= 1 << 20);
+/// drop(block);
+/// assert!(profile::stats().live_bytes < 1 << 20);
+/// # Ok::<(), profile::NotStarted>(())
+/// ```
 pub fn stop() {
     // SAFETY: no preconditions.
     unsafe { sys::hak_profile_stop() }
 }
 
 /// Forgets all that was recorded.
+///
+/// ```
+/// # #[global_allocator]
+/// # static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+/// # use hakmem_rs::profile;
+/// profile::start(1024)?;
+/// let block = vec![0u8; 1 << 20];
+/// profile::stop();
+/// profile::reset();
+/// assert_eq!(profile::stats().live_bytes, 0);
+/// # drop(block);
+/// # Ok::<(), profile::NotStarted>(())
+/// ```
 pub fn reset() {
     // SAFETY: no preconditions.
     unsafe { sys::hak_profile_reset() }
@@ -74,9 +123,39 @@ pub fn reset() {
 
 /// A function that stores return addresses, the innermost first, and returns how many: at most as many as its second argument.
 /// 0 means that it cannot say.
+///
+/// ```
+/// use std::ffi::c_void;
+///
+/// unsafe extern "C" fn nothing(_addresses: *mut *const c_void, _most: usize) -> usize {
+///     0 // stacks are the call site alone
+/// }
+/// let _unwinder: hakmem_rs::profile::Unwinder = nothing;
+/// ```
 pub type Unwinder = unsafe extern "C" fn(addresses: *mut *const c_void, most: usize) -> usize;
 
 /// Has call stacks found by a function of the program's, or by frame pointers again.
+///
+/// ```
+/// use std::ffi::c_void;
+///
+/// /// By the crate `backtrace`, so that the program need not have frame pointers.
+/// unsafe extern "C" fn unwind(addresses: *mut *const c_void, most: usize) -> usize {
+///     let mut depth = 0;
+///     backtrace::trace(|frame| {
+///         if depth < most {
+///             // SAFETY: there is room for `most`.
+///             unsafe { addresses.add(depth).write(frame.ip().cast_const()) };
+///             depth += 1;
+///         }
+///         depth < most
+///     });
+///     depth
+/// }
+///
+/// // SAFETY: `unwind` keeps what is asked of it.
+/// unsafe { hakmem_rs::profile::unwind_with(Some(unwind)) };
+/// ```
 ///
 /// # Safety
 ///
@@ -88,6 +167,13 @@ pub unsafe fn unwind_with(unwinder: Option<Unwinder>) {
 }
 
 /// A call stack, and what was sampled there.
+///
+/// ```
+/// use hakmem_rs::profile::{self, Stack};
+///
+/// let freed = |stack: &&Stack| stack.live_blocks == 0;
+/// println!("{} stacks have nothing left", profile::snapshot().iter().filter(freed).count());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -109,13 +195,26 @@ pub struct Stack {
 }
 
 /// What was recorded, from [`snapshot`].
+///
+/// ```
+/// for stack in &hakmem_rs::profile::snapshot() {
+///     println!("{} bytes at {:?}", stack.live_bytes, stack.addresses.first());
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(transparent))]
 pub struct Snapshot {
     stacks: Vec<Stack>,
 }
 
 impl Snapshot {
     /// The call stacks, in the order in which they were first sampled.
+    ///
+    /// ```
+    /// let snapshot = hakmem_rs::profile::snapshot();
+    /// let live: u64 = snapshot.iter().map(|stack| stack.live_bytes).sum();
+    /// # assert_eq!(live, 0);
+    /// ```
     pub fn iter(&self) -> slice::Iter<'_, Stack> {
         self.stacks.iter()
     }
@@ -157,6 +256,19 @@ unsafe extern "C" fn take(stack: *const sys::hak_profile_stack_t, context: *mut 
 
 /// All call stacks that were sampled since the last [`reset`]. A stack's figures are of one moment, those of different stacks
 /// a moment apart.
+///
+/// ```
+/// # #[global_allocator]
+/// # static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+/// # use hakmem_rs::profile;
+/// profile::start(1024)?;
+/// let block = vec![0u8; 1 << 20];
+/// profile::stop();
+/// let snapshot = profile::snapshot();
+/// assert!(snapshot.iter().any(|stack| stack.live_bytes >= 1 << 20));
+/// # drop(block);
+/// # Ok::<(), profile::NotStarted>(())
+/// ```
 #[must_use]
 pub fn snapshot() -> Snapshot {
     let mut stacks = Vec::<Stack>::new();
@@ -165,32 +277,41 @@ pub fn snapshot() -> Snapshot {
     Snapshot { stacks }
 }
 
-/// Sums of the profile, from [`stats`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct ProfileStats {
-    /// The mean distance of new samples in bytes; 0 when the profile is stopped.
-    pub mean_bytes: u64,
-    /// Different call stacks.
-    pub stacks: u64,
-    /// Samples for which a table had no room, missing in all other figures.
-    pub dropped: u64,
-    /// Sampled blocks that are not freed.
-    pub live_samples: u64,
-    /// The blocks that these stand for.
-    pub live_blocks: u64,
-    /// Their bytes, as requested.
-    pub live_bytes: u64,
-    /// All sampled blocks, freed or not.
-    pub total_samples: u64,
-    /// The blocks that these stand for.
-    pub total_blocks: u64,
-    /// Their bytes, as requested.
-    pub total_bytes: u64,
+figures! {
+    /// Sums of the profile, from [`stats`].
+    ///
+    /// ```
+    /// let stats: hakmem_rs::profile::ProfileStats = hakmem_rs::profile::stats();
+    /// assert_eq!(stats.dropped, 0, "all samples had room");
+    /// ```
+    ProfileStats of sys::hak_profile_stats_t {
+        /// The mean distance of new samples in bytes; 0 when the profile is stopped.
+        mean_bytes,
+        /// Different call stacks.
+        stacks,
+        /// Samples for which a table had no room, missing in all other figures.
+        dropped,
+        /// Sampled blocks that are not freed.
+        live_samples,
+        /// The blocks that these stand for.
+        live_blocks,
+        /// Their bytes, as requested.
+        live_bytes,
+        /// All sampled blocks, freed or not.
+        total_samples,
+        /// The blocks that these stand for.
+        total_blocks,
+        /// Their bytes, as requested.
+        total_bytes,
+        .. size
+    }
 }
 
 /// The sums over all stacks, all of one moment.
+///
+/// ```
+/// assert_eq!(hakmem_rs::profile::stats().mean_bytes, 0, "not started");
+/// ```
 #[must_use]
 pub fn stats() -> ProfileStats {
     let mut raw = sys::hak_profile_stats_t {
@@ -199,20 +320,22 @@ pub fn stats() -> ProfileStats {
     };
     // SAFETY: `raw` is a valid structure whose size is set. With the feature this does not fail.
     unsafe { sys::hak_profile_stats(&raw mut raw) };
-    ProfileStats {
-        mean_bytes: raw.mean_bytes,
-        stacks: raw.stacks,
-        dropped: raw.dropped,
-        live_samples: raw.live_samples,
-        live_blocks: raw.live_blocks,
-        live_bytes: raw.live_bytes,
-        total_samples: raw.total_samples,
-        total_blocks: raw.total_blocks,
-        total_bytes: raw.total_bytes,
-    }
+    ProfileStats::of(&raw)
 }
 
 /// Writes the profile to `file` in the text form of gperftools, which `pprof` reads, without allocating.
+///
+/// ```
+/// # use hakmem_rs::profile;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// profile::start(0)?;
+/// let path = std::env::temp_dir().join(format!("example-{}.heap", std::process::id()));
+/// profile::dump(std::fs::File::create(&path)?)?;
+/// assert!(std::fs::read_to_string(&path)?.starts_with("heap profile:"));
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///

@@ -7,12 +7,14 @@ use hakmem_sys as sys;
 
 use crate::Tier;
 
-/// A structure of figures that has a twin in C with the same names, and lists itself.
+/// A structure of figures that has a twin in C with the same names, and lists itself. Behind `..` are the fields of the twin that
+/// are no figures; so one that C has got and this has not is an error.
 macro_rules! figures {
     (
         $(#[$about:meta])*
-        $struct:ident of $twin:ty {
+        $struct:ident of $twin:path {
             $($(#[doc = $meaning:literal])+ $name:ident,)+
+            $(.. $($other:ident),+)?
         }
         $($rest:ident: $kind:ty = $convert:expr,)?
     ) => {
@@ -27,13 +29,20 @@ macro_rules! figures {
 
         impl $struct {
             pub(crate) fn of(raw: &$twin) -> $struct {
+                let &$twin { $($name,)+ $($($other: _,)+)? } = raw;
                 $struct {
-                    $($name: raw.$name,)+
-                    $($rest: $convert(&raw),)?
+                    $($name: $name.into(),)+
+                    $($rest: $convert(raw),)?
                 }
             }
 
             /// The figures with their names, which are those of the fields and of C.
+            ///
+            /// ```
+            /// for (name, value) in hakmem_rs::stats().figures() {
+            ///     println!("{name}: {value}");
+            /// }
+            /// ```
             pub fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name)),+].into_iter()
             }
@@ -46,6 +55,14 @@ pub(crate) use figures;
 figures! {
     /// Counters of one tier. The fast paths count nothing (but with the feature `stats`), so every figure is made in slow
     /// paths.
+    ///
+    /// ```
+    /// use hakmem_rs::{Tier, TierStats};
+    ///
+    /// let all = hakmem_rs::stats();
+    /// let pool: &TierStats = all.tier(Tier::Pool);
+    /// println!("{} blocks to threads in {} refills", pool.served, pool.refills);
+    /// ```
     TierStats of sys::hak_tier_stats_t {
         /// Times a thread's cache ran empty and was filled, or a mapping was handed out.
         refills,
@@ -66,6 +83,15 @@ figures! {
 
 figures! {
     /// Figures of the whole allocator, from [`stats`]. Printed with `{}`, they are one figure a line.
+    ///
+    /// ```
+    /// # #[global_allocator]
+    /// # static ALLOCATOR: hakmem_rs::Hakmem = hakmem_rs::Hakmem;
+    /// # let _block = vec![0u8; 5000];
+    /// let stats: hakmem_rs::Stats = hakmem_rs::stats();
+    /// assert!(stats.held_bytes >= stats.active_bytes + stats.mmap_bytes);
+    /// assert!(stats.active_bytes > 0);
+    /// ```
     Stats of sys::hak_stats_t {
         /// Address space of all segments.
         segment_bytes,
@@ -97,12 +123,18 @@ figures! {
         limit_bytes,
         /// Requests that failed because of it.
         limit_failed,
+        .. size, tier
     }
     tiers: [TierStats; Tier::ALL.len()] = |raw: &sys::hak_stats_t| raw.tier.each_ref().map(TierStats::of),
 }
 
 figures! {
     /// What the calling thread holds and did, from [`thread_stats`].
+    ///
+    /// ```
+    /// let mine: hakmem_rs::ThreadStats = hakmem_rs::thread_stats();
+    /// println!("{} free bytes are this thread's", mine.bin_bytes + mine.magazine_bytes);
+    /// ```
     ThreadStats of sys::hak_thread_stats_t {
         /// Free blocks to 8 KiB that wait for the thread's next requests.
         bin_blocks,
@@ -118,12 +150,21 @@ figures! {
         ring_bytes,
         /// Messages with blocks of its own, which others freed and it has not taken in yet.
         inbox_posts,
+        .. size, allocated, freed
     }
     tiers: [ThreadTierStats; Tier::ALL.len()] = thread_tiers,
 }
 
 /// What the calling thread allocated and freed in one tier, by number of blocks: from tiny to ACE, with the feature `stats`;
 /// else 0.
+///
+/// ```
+/// use hakmem_rs::{ThreadTierStats, Tier};
+///
+/// let mine = hakmem_rs::thread_stats();
+/// let ThreadTierStats { allocated, freed, .. } = *mine.tier(Tier::Tiny);
+/// println!("{allocated} small blocks so far, {freed} freed");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -143,6 +184,14 @@ fn thread_tiers(raw: &sys::hak_thread_stats_t) -> [ThreadTierStats; Tier::ALL.le
 
 impl ThreadStats {
     /// What the thread did in one tier.
+    ///
+    /// ```
+    /// # use hakmem_rs::Tier;
+    /// let before = hakmem_rs::thread_stats().tier(Tier::Mid).allocated;
+    /// # let work = || {};
+    /// work();
+    /// println!("{} blocks", hakmem_rs::thread_stats().tier(Tier::Mid).allocated - before);
+    /// ```
     #[must_use]
     pub fn tier(&self, tier: Tier) -> &ThreadTierStats {
         &self.tiers[tier as usize]
@@ -191,12 +240,23 @@ pub fn thread_stats() -> ThreadStats {
 
 impl Stats {
     /// The counters of one tier.
+    ///
+    /// ```
+    /// # use hakmem_rs::Tier;
+    /// assert_eq!(hakmem_rs::stats().tier(Tier::Mmap).failed, 0);
+    /// ```
     #[must_use]
     pub fn tier(&self, tier: Tier) -> &TierStats {
         &self.tiers[tier as usize]
     }
 
     /// The counters of every tier, in the order in which a request walks them.
+    ///
+    /// ```
+    /// for (tier, counters) in hakmem_rs::stats().tiers() {
+    ///     println!("{tier}: {} requests passed on", counters.fell_through);
+    /// }
+    /// ```
     pub fn tiers(&self) -> impl Iterator<Item = (Tier, &TierStats)> {
         Tier::ALL.into_iter().zip(&self.tiers)
     }

@@ -7,6 +7,13 @@ use hakmem_sys as sys;
 
 /// A tier of the allocator: the part of it that serves a range of sizes. A request walks them in this order, and goes
 /// to the next when one cannot serve it.
+///
+/// ```
+/// use hakmem_rs::Tier;
+///
+/// assert!(Tier::Tiny < Tier::Mmap);
+/// assert_eq!(Tier::Ace.to_string(), "ace");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[repr(i32)]
@@ -25,9 +32,20 @@ pub enum Tier {
 
 impl Tier {
     /// All tiers, in the order in which a request walks them.
+    ///
+    /// ```
+    /// # use hakmem_rs::Tier;
+    /// assert_eq!(Tier::ALL.map(Tier::name), ["tiny", "mid", "pool", "ace", "mmap"]);
+    /// ```
     pub const ALL: [Tier; sys::HAK_TIER_COUNT as usize] = [Tier::Tiny, Tier::Mid, Tier::Pool, Tier::Ace, Tier::Mmap];
 
     /// The name that the C library prints, in lower case.
+    ///
+    /// ```
+    /// # use hakmem_rs::Tier;
+    /// const NAME: &str = Tier::Pool.name();
+    /// assert_eq!(NAME, "pool");
+    /// ```
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,6 +65,11 @@ impl fmt::Display for Tier {
 }
 
 /// The number handed to `Tier::try_from` is none of the tiers'.
+///
+/// ```
+/// # use hakmem_rs::{Tier, UnknownTier};
+/// assert_eq!(Tier::try_from(7), Err(UnknownTier(7)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownTier(pub i32);
 

@@ -8,7 +8,7 @@ use std::{hash, thread};
 use allocator_api2::alloc::Allocator;
 use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec;
-use hakmem_rs::{Hakmem, Heap, Tier};
+use hakmem_rs::{Hakmem, Heap, SharedHeap, Tier};
 use hashbrown::HashMap;
 
 type Hasher = hash::BuildHasherDefault<hash::DefaultHasher>;
@@ -182,6 +182,43 @@ fn a_limit_is_kept() {
     // SAFETY: the block is the heap's, with this layout.
     unsafe { heap.deallocate(blocks.pop().unwrap().cast(), layout(10_000, 8)) };
     assert!(heap.allocate(layout(10_000, 8)).is_some());
+}
+
+/// Collections that own their heap: they move together, and it goes with the last of them.
+#[test]
+fn a_shared_heap_goes_with_its_last_owner() {
+    struct Index {
+        names: Vec<Vec<u8, SharedHeap>, SharedHeap>,
+        places: HashMap<u32, u32, Hasher, SharedHeap>,
+    }
+
+    let heap = SharedHeap::new(Heap::builder().limit_bytes(64 << 20).build().unwrap());
+    collections(&heap);
+    resizes(heap.clone());
+    assert_eq!(heap.stats().live_blocks, 0);
+    let mut index = Index {
+        names: Vec::new_in(heap.clone()),
+        places: HashMap::with_hasher_in(Hasher::default(), heap.clone()),
+    };
+    for n in 0..1000 {
+        let mut name = Vec::new_in(heap.clone());
+        name.resize(n as usize % 100 + 1, n as u8);
+        assert!(heap.contains(name.as_ptr()));
+        index.names.push(name);
+        index.places.insert(n, n);
+    }
+    let watched = heap.clone();
+    drop(heap);
+    let moved = thread::spawn(move || {
+        assert!(index.names.iter().enumerate().all(|(n, name)| name[0] == n as u8));
+        assert_eq!(index.places.len(), 1000);
+        drop(index.places);
+        index.names
+    });
+    let names = moved.join().unwrap();
+    assert_eq!(watched.stats().live_blocks, 1001);
+    drop(watched);
+    assert_eq!(names[999].len(), 100, "the heap is there as long as the names are");
 }
 
 /// A heap is shared by reference, its values move to other threads, and the heap itself does.

@@ -1,4 +1,5 @@
-//! The feature `override` in a program that depends on this crate and calls nothing of it: malloc is replaced all the same.
+//! The feature `override` in a program that depends on this crate and calls nothing of it: malloc is replaced all the same. That it
+//! needs the anchor shows with GNU's linker, with which `tests/rust/run.sh` runs this.
 #![cfg(feature = "override")]
 
 use std::ffi::{c_char, c_int, c_void, CStr};

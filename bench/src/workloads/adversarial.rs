@@ -4,17 +4,16 @@
 //! that follows each of them works for nothing. The worst that can be done to a learned cache, not the pattern of a program.
 
 use super::{
-    cases_of, phases,
     phases::{check_threads, Plan, Work},
-    Case, Outcome, Request, Setting, Workload,
+    Setting, Workload,
 };
-use crate::peers::Peer;
 
 pub const WORKLOAD: Workload = Workload {
     name: "adversarial",
     what: "batches of 8 to 40 blocks of one size, whose number swings",
-    variants: &[("all", "the only one")],
-    cases,
+    settings: SETTINGS,
+    check: check_threads,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("all", 2, 72_000_000, 1)];
@@ -61,7 +60,7 @@ const fn plan(name: &'static str, kib: usize, blocks: fn(usize) -> usize, share:
     }
 }
 
-const PLAN: [Plan; 8] = [
+pub const PLAN: [Plan; 8] = [
     plan("12 KiB, fast", 12, fast, 8),
     plan("12 KiB, slow", 12, slow, 8),
     plan("48 KiB, fast", 48, fast, 6),
@@ -71,16 +70,6 @@ const PLAN: [Plan; 8] = [
     plan("1 MiB, fast", 1024, fast, 2),
     plan("1 MiB, slow", 1024, slow, 2),
 ];
-
-fn cases(request: &Request) -> Result<Vec<Case>, String> {
-    let cases = cases_of(&WORKLOAD, SETTINGS, request);
-    cases.iter().try_for_each(check_threads)?;
-    Ok(cases)
-}
-
-pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
-    phases::run::<A, CHECK>(case, &PLAN)
-}
 
 #[cfg(test)]
 mod tests {

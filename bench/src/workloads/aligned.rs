@@ -3,14 +3,14 @@
 //! No published benchmark is known that mixes alignments as Rust programs do (SIMD vectors, cache-line padding). Sizes are
 //! not rounded to the alignment, as a `Layout` need not be. An address that is not aligned counts as corrupt.
 
-use super::{block::Block, cases_of, sizes, working_set, Case, Outcome, Request, Setting, Workload};
+use super::{block::Block, sizes, working_set, Case, Outcome, Setting, Workload};
 use crate::peers::Peer;
 
 pub const WORKLOAD: Workload = Workload {
     name: "aligned",
     what: "alignments of 8 to 64, 16 to 512 B, in a random working set",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("all", 1, 3_000_000, 4_000)];

@@ -13,9 +13,9 @@ use std::{
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, no_variant, outcome,
+    no_variant, outcome,
     phases::Phase,
-    sizes, timed, Case, HandOut, Outcome, Request, Setting, Tally, Workload,
+    sizes, timed, Case, HandOut, Outcome, Setting, Tally, Workload,
 };
 use crate::{
     peers::Peer,
@@ -35,7 +35,9 @@ pub const WORKLOAD: Workload = Workload {
             "a burst that is held as a whole, then 2 s with a buffer every 10 ms",
         ),
     ],
-    cases,
+    settings: SETTINGS,
+    check,
+    ..Workload::PLAIN
 };
 
 /// The slots are the buffers that each of the three queues holds; operations are allocations, and as many releases.
@@ -52,15 +54,14 @@ const IDLE: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(10);
 const QUIET: u64 = 200;
 
-fn cases(request: &Request) -> Result<Vec<Case>, String> {
-    let cases = cases_of(&WORKLOAD, SETTINGS, request);
-    match cases.iter().find(|case| case.threads % STAGES != 0) {
-        Some(case) => Err(format!(
-            "--threads {}: buffers needs a multiple of {STAGES}",
-            case.threads
-        )),
-        None => Ok(cases),
+fn check(case: &Case) -> Result<(), String> {
+    if case.threads % STAGES == 0 {
+        return Ok(());
     }
+    Err(format!(
+        "--threads {}: buffers needs a multiple of {STAGES}",
+        case.threads
+    ))
 }
 
 /// What a thread takes from and what it passes to.

@@ -8,7 +8,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, sizes, timed, Case, Outcome, Request, Setting, Tally, Workload,
+    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
@@ -19,7 +19,8 @@ pub const WORKLOAD: Workload = Workload {
         ("in order", "freed in the order of their allocation"),
         ("random", "freed in a random order"),
     ],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[

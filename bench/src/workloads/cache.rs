@@ -13,22 +13,22 @@ use std::sync::Barrier;
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, timed, Case, HandOut, Outcome, Request, Setting, Tally, Workload,
+    outcome, timed, Case, HandOut, Outcome, Setting, Tally, Workload,
 };
 use crate::peers::Peer;
 
 pub const SCRATCH: Workload = Workload {
     name: "cache-scratch",
     what: "passive false sharing: threads got blocks of one cache line",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&SCRATCH, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 pub const THRASH: Workload = Workload {
     name: "cache-thrash",
     what: "active false sharing: threads allocate, write, free",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&THRASH, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 /// The slots are how often a block is written.

@@ -3,14 +3,14 @@
 //! No published benchmark is known that does this with small blocks. Three bytes of each new block are compared with zero and
 //! then written, so that memory which comes back has to be cleared; the allocator may know which memory is still zero.
 
-use super::{block::Block, cases_of, sizes, working_set, Case, Outcome, Request, Setting, Workload};
+use super::{block::Block, sizes, working_set, Case, Outcome, Setting, Workload};
 use crate::peers::Peer;
 
 pub const WORKLOAD: Workload = Workload {
     name: "calloc",
     what: "zeroed blocks of 16 B to 4 KiB in a random working set",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("all", 1, 2_000_000, 2_000)];

@@ -6,17 +6,17 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, timed,
+    outcome, timed,
     working_set::WorkingSet,
-    Case, Outcome, Request, Setting, Tally, Workload,
+    Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
 pub const WORKLOAD: Workload = Workload {
     name: "cfrac",
     what: "numbers of 12 to 52 B, most of them freed at once",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 /// The slots are the numbers that live longer.

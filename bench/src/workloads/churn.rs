@@ -6,15 +6,15 @@
 
 use super::{
     block::{Block, ALIGN},
-    cases_of, sizes, working_set, Case, Outcome, Request, Setting, Workload,
+    sizes, working_set, Case, Outcome, Setting, Workload,
 };
 use crate::peers::Peer;
 
 pub const WORKLOAD: Workload = Workload {
     name: "churn",
     what: "a random working set of 16 B to 1 KiB, small sizes mostly",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("all", 1, 3_000_000, 10_000)];

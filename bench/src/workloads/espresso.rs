@@ -7,17 +7,17 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, sizes, timed,
+    outcome, sizes, timed,
     working_set::WorkingSet,
-    Case, Outcome, Request, Setting, Tally, Workload,
+    Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
 pub const WORKLOAD: Workload = Workload {
     name: "espresso",
     what: "sets that grow by realloc, 64 B to 2 KiB, and temporaries of 16 to 64 B",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 /// The slots are the covers.

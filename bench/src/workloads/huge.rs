@@ -5,15 +5,15 @@
 
 use super::{
     block::{Block, ALIGN},
-    cases_of, sizes, working_set, Case, Outcome, Request, Setting, Workload,
+    sizes, working_set, Case, Outcome, Setting, Workload,
 };
 use crate::peers::Peer;
 
 pub const WORKLOAD: Workload = Workload {
     name: "huge",
     what: "blocks of 5 to 25 MiB, filled, and freed in random order",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("all", 1, 200, 10)];

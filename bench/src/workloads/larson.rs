@@ -11,17 +11,17 @@ use std::{
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, sizes, timed,
+    outcome, sizes, timed,
     working_set::WorkingSet,
-    Case, Outcome, Request, Setting, Tally, Workload,
+    Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
 pub const WORKLOAD: Workload = Workload {
     name: "larson",
     what: "a server: threads replace blocks of 8 to 1000 B, hand them on, and end",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("all", 2, 8_000_000, 1000), ("all", 8, 2_000_000, 1000)];

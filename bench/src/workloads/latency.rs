@@ -19,31 +19,24 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    block::{free_rest, Block, ALIGN},
-    cases_of, outcome, sizes, timed,
-    working_set::WorkingSet,
-    Case, HandOut, Outcome, Request, Setting, Tally, Workload,
+    block::{Block, ALIGN},
+    outcome, sizes, timed, working_set,
+    working_set::{Crossing, WorkingSet},
+    Case, HandOut, Outcome, Setting, Tally, Workload,
 };
-use crate::{
-    clock,
-    peers::Peer,
-    ring::{Receiver, Ring, Sender},
-    rng::Rng,
-};
+use crate::{clock, peers::Peer, ring::Ring, rng::Rng};
 
 pub const WORKLOAD: Workload = Workload {
     name: "latency",
     what: "single calls in a run of 16 B to 1 MiB and a few of 2 to 8 MiB, a tenth freed by others",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("all", 2, 2_000_000, 500)];
 
-/// One block in this many crosses; one in this many has 2 to 8 MiB.
-const CROSSES: u64 = 10;
+/// One block in this many has 2 to 8 MiB.
 const HUGE: u64 = 5000;
-const QUEUE: usize = 256;
 
 /// From this many nanoseconds on a call is looked at closely.
 const LONG_NS: f64 = 50e3;
@@ -307,13 +300,6 @@ impl<A: Peer> Peer for Timed<A> {
     }
 }
 
-struct Part<'a> {
-    set: WorkingSet,
-    to_next: Sender<'a, Block>,
-    from_last: Receiver<'a, Block>,
-    recorder: Option<Recorder>,
-}
-
 pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
     let make = |rng: &mut Rng, tally: &mut Tally| {
         let draw = rng.draw();
@@ -328,42 +314,20 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         block
     };
     let rate = clock::ticks_per_ns(Duration::from_millis(50));
-    let mut rings: Vec<Ring<Block>> = (0..case.threads).map(|_| Ring::new(QUEUE)).collect();
-    let ends = HandOut::new(Ring::circle(&mut rings));
+    let mut queues = working_set::queues(case.threads);
+    let ends = HandOut::new(Ring::circle(&mut queues));
     let (timing, results) = timed::<A, _, _>(
         case.threads,
         |index| {
-            let (to_next, from_last) = ends.take(index);
-            Part {
-                set: WorkingSet::new(case, index, make),
-                to_next,
-                from_last,
-                recorder: Some(Recorder::new(rate)),
-            }
+            let part = Crossing::new(WorkingSet::new(case, index, make), ends.take(index));
+            (part, Some(Recorder::new(rate)))
         },
-        |part| {
-            RECORDER.set(part.recorder.take());
-            let WorkingSet { rng, slots, tally } = &mut part.set;
-            while tally.ops() < case.ops {
-                if let Some(block) = part.from_last.pop() {
-                    block.release::<Timed<A>, CHECK>(tally);
-                }
-                let draw = rng.draw();
-                let index = rng.below(slots.len());
-                let slot = &mut slots[index];
-                let crosses = (draw >> 32) * CROSSES < 1 << 32;
-                if !(crosses && part.to_next.push(*slot)) {
-                    slot.release::<Timed<A>, CHECK>(tally);
-                }
-                *slot = make(rng, tally);
-            }
-            part.recorder = RECORDER.take();
+        |(part, recorder)| {
+            RECORDER.set(recorder.take());
+            part.replace::<Timed<A>, CHECK>(case.ops, make);
+            *recorder = RECORDER.take();
         },
-        |mut part| {
-            let crossing = std::iter::from_fn(|| part.from_last.pop());
-            let rest = free_rest::<A, CHECK>(part.set.slots.into_iter().chain(crossing), part.set.tally);
-            (rest, part.recorder.expect("the work is done"))
-        },
+        |(part, recorder)| (part.finish::<A, CHECK>(), recorder.expect("the work is done")),
     );
     let (results, recorders): (Vec<_>, Vec<_>) = results.into_iter().unzip();
     let mut outcome = outcome(timing, results);

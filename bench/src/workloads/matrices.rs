@@ -3,14 +3,14 @@
 //! The pattern of numeric programs: every operation makes a temporary of the size of its operands. No published benchmark is
 //! known that isolates it.
 
-use super::{block::Block, cases_of, sizes, working_set, Case, Outcome, Request, Setting, Workload};
+use super::{block::Block, sizes, working_set, Case, Outcome, Setting, Workload};
 use crate::peers::Peer;
 
 pub const WORKLOAD: Workload = Workload {
     name: "matrices",
     what: "matrices of 100 KiB to 8 MiB, filled, in a random working set",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("all", 1, 600, 16)];

@@ -31,7 +31,8 @@ pub const WORKLOAD: Workload = Workload {
         ("shared", "all threads swap blocks through the same slots"),
         ("pipe", "half of the threads allocate, the others free"),
     ],
-    cases,
+    cases: |_, request| cases(request),
+    ..Workload::PLAIN
 };
 
 const SIZE_MIN: usize = 8 * 1024;
@@ -53,10 +54,9 @@ const DEFAULTS: [(&str, &str, usize, u64); 6] = [
 const QUICK_DIVISOR: u64 = 10;
 
 fn cases(request: &Request) -> Result<Vec<Case>, String> {
-    let wanted = |variant: &str| request.variants.is_empty() || request.variants.iter().any(|v| v == variant);
     let mut cases: Vec<Case> = Vec::new();
     for (name, variant, threads, ops) in DEFAULTS {
-        if !wanted(variant) {
+        if !request.wants(variant) {
             continue;
         }
         let threads = request.threads.unwrap_or(threads);

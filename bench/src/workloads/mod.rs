@@ -94,8 +94,29 @@ pub struct Workload {
     pub what: &'static str,
     /// Names of the variants and what each does.
     pub variants: &'static [(&'static str, &'static str)],
+    /// Its default cases.
+    pub settings: &'static [Setting],
+    /// What is wrong with a case that a request made of them.
+    pub check: fn(&Case) -> Result<(), String>,
+    /// See [`Workload::cases`].
+    cases: fn(&Workload, &Request) -> Result<Vec<Case>, String>,
+}
+
+impl Workload {
+    /// What most workloads have in common: one variant, any number of threads.
+    pub const PLAIN: Workload = Workload {
+        name: "",
+        what: "",
+        variants: &[("all", "the only one")],
+        settings: &[],
+        check: |_| Ok(()),
+        cases: cases_of,
+    };
+
     /// The cases that a request asks for, or what is wrong with the request.
-    pub cases: fn(&Request) -> Result<Vec<Case>, String>,
+    pub fn cases(&self, request: &Request) -> Result<Vec<Case>, String> {
+        (self.cases)(self, request)
+    }
 }
 
 /// The program's first workload, which it runs without a subcommand.
@@ -183,9 +204,9 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         "matrices" => matrices::run::<A, CHECK>(case),
         "buffers" => buffers::run::<A, CHECK>(case),
         "latency" => latency::run::<A, CHECK>(case),
-        "phased" => phased::run::<A, CHECK>(case),
-        "steady" => steady::run::<A, CHECK>(case),
-        "adversarial" => adversarial::run::<A, CHECK>(case),
+        "phased" => phases::run::<A, CHECK>(case, &phased::PLAN),
+        "steady" => phases::run::<A, CHECK>(case, &steady::PLAN),
+        "adversarial" => phases::run::<A, CHECK>(case, &adversarial::PLAN),
         other => Err(format!("no workload is called {other}")),
     }
 }
@@ -198,7 +219,8 @@ const QUICK_DIVISOR: u64 = 8;
 
 /// The cases of a workload whose settings differ by variant and threads only. A case is named after both, or less where
 /// that says it all.
-pub fn cases_of(workload: &Workload, settings: &[Setting], request: &Request) -> Vec<Case> {
+fn cases_of(workload: &Workload, request: &Request) -> Result<Vec<Case>, String> {
+    let settings = workload.settings;
     let mut cases: Vec<Case> = Vec::new();
     for &(variant, threads, ops, slots) in settings {
         if !request.wants(variant) {
@@ -229,7 +251,8 @@ pub fn cases_of(workload: &Workload, settings: &[Setting], request: &Request) ->
             seed: request.seed.unwrap_or(SEED),
         });
     }
-    cases
+    cases.iter().try_for_each(workload.check)?;
+    Ok(cases)
 }
 
 /// What a workload answers to a case with a variant that it does not have.

@@ -9,15 +9,15 @@ use std::sync::Mutex;
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, timed, Case, Outcome, Request, Setting, Tally, Workload,
+    outcome, timed, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
 pub const WORKLOAD: Workload = Workload {
     name: "mstress",
     what: "threads of a phase: long-lived, brief and migrating blocks to 16 KiB",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 /// The slots are the long-lived blocks of the first thread; every second thread has half as many.

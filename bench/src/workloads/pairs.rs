@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, timed, Case, Outcome, Request, Setting, Tally, Workload,
+    outcome, timed, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::peers::Peer;
 
@@ -23,7 +23,8 @@ pub const WORKLOAD: Workload = Workload {
         ("fifo 256 B", "oldest first"),
         ("fifo 1024 B", "oldest first"),
     ],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[

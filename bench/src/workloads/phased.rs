@@ -1,20 +1,20 @@
-//! Phases that want different things of an allocator's caches, one after the other and once more; see [`phases`].
+//! Phases that want different things of an allocator's caches, one after the other and once more; see
+//! [`phases`](super::phases).
 //!
 //! A learned cache has to notice each change, and to let go of what the phase before needed. No published benchmark is known
 //! that does this.
 
 use super::{
-    cases_of, phases,
     phases::{check_threads, Plan, Work},
-    Case, Outcome, Request, Setting, Workload,
+    Setting, Workload,
 };
-use crate::peers::Peer;
 
 pub const WORKLOAD: Workload = Workload {
     name: "phased",
     what: "sizes of 8 KiB to 1 MiB and the threads' parts change from phase to phase",
-    variants: &[("all", "the only one")],
-    cases,
+    settings: SETTINGS,
+    check: check_threads,
+    ..Workload::PLAIN
 };
 
 /// The slots are a thread's working set in the phases `own`.
@@ -39,7 +39,7 @@ const fn plan(name: &'static str, work: Work, share: u64) -> Plan {
 }
 
 /// The shares make the phases last about as long as each other.
-const PLAN: [Plan; 8] = [
+pub const PLAN: [Plan; 8] = [
     plan("own", OWN, 8),
     plan("pipe", pipe(false), 2),
     plan("bursts", BURSTS, 4),
@@ -49,13 +49,3 @@ const PLAN: [Plan; 8] = [
     plan("bursts, again", BURSTS, 4),
     plan("classes, again", Work::Classes, 4),
 ];
-
-fn cases(request: &Request) -> Result<Vec<Case>, String> {
-    let cases = cases_of(&WORKLOAD, SETTINGS, request);
-    cases.iter().try_for_each(check_threads)?;
-    Ok(cases)
-}
-
-pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
-    phases::run::<A, CHECK>(case, &PLAN)
-}

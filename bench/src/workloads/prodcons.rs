@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, no_variant, outcome, timed, Case, HandOut, Outcome, Request, Setting, Tally, Workload,
+    no_variant, outcome, timed, Case, HandOut, Outcome, Setting, Tally, Workload,
 };
 use crate::{
     peers::Peer,
@@ -22,7 +22,9 @@ pub const WORKLOAD: Workload = Workload {
         ("asymmetric 64 B", "one thread allocates, one frees"),
         ("asymmetric 1 KiB", "the same with 1 KiB"),
     ],
-    cases,
+    settings: SETTINGS,
+    check,
+    ..Workload::PLAIN
 };
 
 /// The slots are the blocks that a queue holds.
@@ -36,15 +38,14 @@ const SETTINGS: &[Setting] = &[
 const BATCH: usize = 32;
 type Batch = [Block; BATCH];
 
-fn cases(request: &Request) -> Result<Vec<Case>, String> {
-    let cases = cases_of(&WORKLOAD, SETTINGS, request);
-    match cases.iter().find(|case| case.threads > 1 && case.threads % 2 != 0) {
-        Some(case) => Err(format!(
-            "--threads {}: prodcons needs 1 or an even number",
-            case.threads
-        )),
-        None => Ok(cases),
+fn check(case: &Case) -> Result<(), String> {
+    if case.threads == 1 || case.threads % 2 == 0 {
+        return Ok(());
     }
+    Err(format!(
+        "--threads {}: prodcons needs 1 or an even number",
+        case.threads
+    ))
 }
 
 /// What a thread has to do: batches to send, batches to free, the queues for them.

@@ -6,9 +6,9 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, no_variant, outcome, sizes, timed,
+    no_variant, outcome, sizes, timed,
     working_set::WorkingSet,
-    Case, HandOut, Outcome, Request, Setting, Tally, Workload,
+    Case, HandOut, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, ring::Ring, rng::Rng};
 
@@ -19,7 +19,8 @@ pub const WORKLOAD: Workload = Workload {
         ("linear", "the number of blocks falls linearly with their size"),
         ("exponential", "each doubling of the size is equally likely"),
     ],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[

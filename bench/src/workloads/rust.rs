@@ -12,10 +12,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{cases_of, no_variant, outcome, timed, Case, Outcome, Request, Setting, Tally, Workload};
+use super::{no_variant, outcome, timed, Case, Outcome, Setting, Tally, Workload};
 use crate::rng::Rng;
-
-const ONE: &[(&str, &str)] = &[("all", "the only one")];
 
 pub const WORKLOADS: &[Workload] = &[BTREE, HASH, ARC, JSON, PATTERNS];
 
@@ -23,16 +21,16 @@ pub const WORKLOADS: &[Workload] = &[BTREE, HASH, ARC, JSON, PATTERNS];
 const BTREE: Workload = Workload {
     name: "btree",
     what: "a BTreeMap from strings to byte vectors, filled in random order and dropped",
-    variants: ONE,
-    cases: |request: &Request| Ok(cases_of(&BTREE, COLLECTIONS, request)),
+    settings: COLLECTIONS,
+    ..Workload::PLAIN
 };
 
 /// The same.
 const HASH: Workload = Workload {
     name: "hash",
     what: "a HashMap of counts of words, filled from a text and dropped",
-    variants: ONE,
-    cases: |request: &Request| Ok(cases_of(&HASH, COLLECTIONS, request)),
+    settings: COLLECTIONS,
+    ..Workload::PLAIN
 };
 
 const COLLECTIONS: &[Setting] = &[("all", 1, 1_000_000, 20_000), ("all", 2, 500_000, 20_000)];
@@ -41,14 +39,8 @@ const COLLECTIONS: &[Setting] = &[("all", 1, 1_000_000, 20_000), ("all", 2, 500_
 const ARC: Workload = Workload {
     name: "arc",
     what: "Arcs that threads make, share and drop; the last to drop one frees it",
-    variants: ONE,
-    cases: |request: &Request| {
-        Ok(cases_of(
-            &ARC,
-            &[("all", 2, 2_000_000, 1024), ("all", 4, 1_000_000, 1024)],
-            request,
-        ))
-    },
+    settings: &[("all", 2, 2_000_000, 1024), ("all", 4, 1_000_000, 1024)],
+    ..Workload::PLAIN
 };
 
 /// An operation is a record; the slots are the records of a document.
@@ -59,7 +51,8 @@ const JSON: Workload = Workload {
         ("value", "to serde_json::Value"),
         ("typed", "to structures of the program's own"),
     ],
-    cases: |request: &Request| Ok(cases_of(&JSON, JSON_SETTINGS, request)),
+    settings: JSON_SETTINGS,
+    ..Workload::PLAIN
 };
 
 const JSON_SETTINGS: &[Setting] = &[
@@ -72,14 +65,8 @@ const JSON_SETTINGS: &[Setting] = &[
 const PATTERNS: Workload = Workload {
     name: "patterns",
     what: "regular expressions compiled, used on some lines and dropped",
-    variants: ONE,
-    cases: |request: &Request| {
-        Ok(cases_of(
-            &PATTERNS,
-            &[("all", 1, 600, 50), ("all", 2, 300, 50)],
-            request,
-        ))
-    },
+    settings: &[("all", 1, 600, 50), ("all", 2, 300, 50)],
+    ..Workload::PLAIN
 };
 
 pub fn run(case: &Case) -> Result<Outcome, String> {
@@ -316,6 +303,7 @@ fn patterns(lines: &[String]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workloads::Request;
 
     #[test]
     fn every_workload_does_what_was_asked_for() {
@@ -325,7 +313,7 @@ mod tests {
                 slots: Some(10),
                 ..Request::default()
             };
-            let cases = (workload.cases)(&request).unwrap();
+            let cases = workload.cases(&request).unwrap();
             assert!(!cases.is_empty());
             for case in cases {
                 let outcome = run(&case).unwrap();

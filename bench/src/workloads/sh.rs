@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, sizes, timed, Case, HandOut, Outcome, Request, Setting, Tally, Workload,
+    outcome, sizes, timed, Case, HandOut, Outcome, Setting, Tally, Workload,
 };
 use crate::{
     peers::Peer,
@@ -17,15 +17,15 @@ use crate::{
 pub const SIX: Workload = Workload {
     name: "sh6bench",
     what: "batches of 1 to 1000 B, half freed newest first, half oldest first",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&SIX, &[("all", 2, 2_000_000, 500)], request)),
+    settings: &[("all", 2, 2_000_000, 500)],
+    ..Workload::PLAIN
 };
 
 pub const EIGHT: Workload = Workload {
     name: "sh8bench",
     what: "the same, but the half that is freed oldest first by another thread",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&EIGHT, EIGHT_SETTINGS, request)),
+    settings: EIGHT_SETTINGS,
+    ..Workload::PLAIN
 };
 
 /// The slots are the blocks of a batch.

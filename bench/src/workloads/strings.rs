@@ -6,15 +6,15 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, sizes, timed, Case, Outcome, Request, Setting, Tally, Workload,
+    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
 pub const WORKLOAD: Workload = Workload {
     name: "strings",
     what: "strings and vectors of up to 4 KiB that grow by realloc",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("all", 1, 2_000_000, 2000)];

@@ -6,15 +6,15 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, sizes, timed, Case, Outcome, Request, Setting, Tally, Workload,
+    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
 pub const WORKLOAD: Workload = Workload {
     name: "thread-churn",
     what: "threads that start (which is timed), allocate, end, and leave blocks",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 /// The slots are the blocks that a thread allocates; two rows of threads run beside each other.

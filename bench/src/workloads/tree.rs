@@ -6,15 +6,15 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, sizes, timed, Case, Outcome, Request, Setting, Tally, Workload,
+    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
 pub const WORKLOAD: Workload = Workload {
     name: "tree",
     what: "trees of nodes of 24 to 96 B with vectors of children that grow",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 /// The slots are the nodes of a tree.

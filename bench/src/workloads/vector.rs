@@ -5,7 +5,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, timed, Case, Outcome, Request, Setting, Tally, Workload,
+    outcome, timed, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::peers::Peer;
 
@@ -16,7 +16,8 @@ pub const WORKLOAD: Workload = Workload {
         ("double", "twice the size each time"),
         ("half", "one and a half times the size each time"),
     ],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 const SETTINGS: &[Setting] = &[("double", 1, 20, 1024), ("half", 1, 20, 1024)];

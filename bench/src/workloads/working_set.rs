@@ -1,10 +1,15 @@
-//! The engine of the workloads with a working set: slots full of blocks, of which a random one is replaced in each step.
+//! The engine of the workloads with a working set: slots full of blocks, of which a random one is replaced in each step, and,
+//! where blocks cross, freed by another thread now and then.
 
 use super::{
     block::{free_rest, Block},
-    outcome, timed, Case, Outcome, Tally,
+    outcome, timed, Case, Outcome, Tally, Tiers,
 };
-use crate::{peers::Peer, rng::Rng};
+use crate::{
+    peers::Peer,
+    ring::{Receiver, Ring, Sender},
+    rng::Rng,
+};
 
 /// The blocks of one thread, its random choices and its count.
 pub struct WorkingSet {
@@ -45,4 +50,56 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case, make: impl Fn(&mut Rng, &mut
         |set| free_rest::<A, CHECK>(set.slots, set.tally),
     );
     outcome(timing, results)
+}
+
+/// One block in this many crosses.
+const CROSSES: u64 = 10;
+const QUEUE: usize = 256;
+
+/// Queues for the blocks that cross.
+pub fn queues(threads: usize) -> Vec<Ring<Block>> {
+    (0..threads).map(|_| Ring::new(QUEUE)).collect()
+}
+
+/// A working set of which one block in ten is freed by the next thread in a circle. What does not fit into the queue is freed
+/// where it is.
+pub struct Crossing<'a> {
+    set: WorkingSet,
+    to_next: Sender<'a, Block>,
+    from_last: Receiver<'a, Block>,
+}
+
+impl<'a> Crossing<'a> {
+    pub fn new(set: WorkingSet, (to_next, from_last): (Sender<'a, Block>, Receiver<'a, Block>)) -> Self {
+        Crossing {
+            set,
+            to_next,
+            from_last,
+        }
+    }
+
+    /// Replaces random blocks until the thread has done `ops` operations.
+    #[inline]
+    pub fn replace<A: Peer, const CHECK: bool>(&mut self, ops: u64, make: impl Fn(&mut Rng, &mut Tally) -> Block) {
+        let WorkingSet { rng, slots, tally } = &mut self.set;
+        while tally.ops() < ops {
+            if let Some(block) = self.from_last.pop() {
+                block.release::<A, CHECK>(tally);
+            }
+            let draw = rng.draw();
+            let index = rng.below(slots.len());
+            let slot = &mut slots[index];
+            let crosses = (draw >> 32) * CROSSES < 1 << 32;
+            if !(crosses && self.to_next.push(*slot)) {
+                slot.release::<A, CHECK>(tally);
+            }
+            *slot = make(rng, tally);
+        }
+    }
+
+    /// Frees what is left, when all threads have ended their work: nothing comes after what is in the queue then.
+    pub fn finish<A: Peer, const CHECK: bool>(mut self) -> (Tally, Tiers) {
+        let crossing = std::iter::from_fn(|| self.from_last.pop());
+        free_rest::<A, CHECK>(self.set.slots.into_iter().chain(crossing), self.set.tally)
+    }
 }

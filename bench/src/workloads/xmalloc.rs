@@ -12,15 +12,15 @@ use std::{
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    cases_of, outcome, sizes, timed, Case, Outcome, Request, Setting, Tally, Workload,
+    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
 pub const WORKLOAD: Workload = Workload {
     name: "xmalloc",
     what: "half of the threads allocate batches of 16 B to 2 KiB, half free them",
-    variants: &[("all", "the only one")],
-    cases: |request: &Request| Ok(cases_of(&WORKLOAD, SETTINGS, request)),
+    settings: SETTINGS,
+    ..Workload::PLAIN
 };
 
 /// The slots are the blocks of a batch.
