@@ -6,7 +6,9 @@
 #include "base/bits.h"
 #include "base/limits.h"
 #include "hakmem.h"
+#include "heap/relief.h"
 #include "os/os.h"
+#include "os/valgrind.h"
 
 #define OVERRIDE_API HAK_API
 
@@ -65,14 +67,12 @@ OVERRIDE_API void *pvalloc(size_t size) {
 
 OVERRIDE_API size_t malloc_usable_size(void *p) { return hak_usable_size(p); }
 
-/* Says whether anything was returned to the system. What should stay (`pad`) cannot be told: it would be in no one's way. */
+/* Says whether anything was returned to the system. It does nothing when it was called a moment ago and little is free. */
 OVERRIDE_API int malloc_trim(size_t pad) {
-  (void)pad;
-  hak_stats_t before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
-  hak_stats_get(&before);
-  hak_collect(1);
-  hak_stats_get(&after);
-  return after.purged_bytes != before.purged_bytes;
+  hak_memcheck_pause();
+  bool trimmed = hak_relief_trim_mt(pad);
+  hak_memcheck_resume();
+  return trimmed;
 }
 
 OVERRIDE_API void malloc_stats(void) { hak_stats_print(STDERR_FILENO); }

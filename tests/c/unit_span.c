@@ -293,7 +293,7 @@ static void *trader(void *argument) {
       (void)hak_span_purge_mt(hak_segment_at_mt((uint32_t)rng_below(&rng, hak_segment_count_mt())));
     }
     if (who == 2 && step % 128 == 0) {
-      hak_purge_all_mt(true);
+      hak_purge_all_mt(true, 0);
     }
   }
   for (size_t k = 0; k < COUNT_OF(classes); k++) {
