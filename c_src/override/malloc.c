@@ -41,16 +41,27 @@ OVERRIDE_API void *reallocarray(void *p, size_t count, size_t size) {
   return realloc(p, bytes);
 }
 
-OVERRIDE_API void *aligned_alloc(size_t alignment, size_t size) { return hak_aligned_alloc(alignment, size); }
+/* An alignment that is a power of two, but more than we have, is not wrong: there is no memory for it. */
+HAK_SLOW_STATIC int override_refuse(size_t alignment) { return hak_is_pow2(alignment) ? ENOMEM : EINVAL; }
 
-OVERRIDE_API int posix_memalign(void **out, size_t alignment, size_t size) {
-  return hak_posix_memalign(out, alignment, size);
+OVERRIDE_API void *aligned_alloc(size_t alignment, size_t size) {
+  if (HAK_LIKELY(alignment <= HAK_ALIGN_MAX)) return hak_aligned_alloc(alignment, size);
+  errno = override_refuse(alignment);
+  return NULL;
 }
 
-/* As glibc: an alignment that is no power of two is rounded up to one. */
+OVERRIDE_API int posix_memalign(void **out, size_t alignment, size_t size) {
+  return HAK_LIKELY(alignment <= HAK_ALIGN_MAX) ? hak_posix_memalign(out, alignment, size) : override_refuse(alignment);
+}
+
+/* As glibc: an alignment that is no power of two is rounded up to one, if there is one. */
 OVERRIDE_API void *memalign(size_t alignment, size_t size) {
+  if (HAK_UNLIKELY(alignment > HAK_ALIGN_MAX)) {
+    errno = alignment > SIZE_MAX / 2 + 1 ? EINVAL : ENOMEM;
+    return NULL;
+  }
   size_t power = HAK_GRAIN;
-  while (power < alignment && power <= HAK_ALIGN_MAX) power *= 2;
+  while (power < alignment) power *= 2;
   return hak_aligned_alloc(power, size);
 }
 
