@@ -66,7 +66,8 @@ program_node() {
   ' || return
   if [ -x node_modules/.bin/tsc ]; then
     node_modules/.bin/tsc --noEmit --allowJs --checkJs false --lib es2020 node_modules/lodash/lodash.js
-    node_modules/.bin/prettier node_modules/typescript/lib/lib.dom.d.ts | cksum
+    cp node_modules/typescript/lib/lib.dom.d.ts . || return # it passes over what is in node_modules
+    node_modules/.bin/prettier lib.dom.d.ts >pretty && cksum <pretty
   fi
 }
 
