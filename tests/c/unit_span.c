@@ -74,6 +74,7 @@ static void check_spans(const hak_magazine_t *magazines) {
     held += magazines[c].count;
   }
   int64_t slices = 0;
+  uint32_t in_spans[HAK_SPAN_CLASSES] = {0};
   for (uint32_t s = 0; s < hak_segment_count_mt(); s++) {
     hak_segment_t *segment = hak_segment_at_mt(s);
     for (unsigned i = 1; i < HAK_SLICES; i++) {
@@ -83,22 +84,32 @@ static void check_spans(const hak_magazine_t *magazines) {
         CHECK(mask == 0, "slice %u of segment %u: no span, mask 0x%llx", i, s, (unsigned long long)mask);
         continue;
       }
-      unsigned c = hak_load_relaxed(&cell->xclass);
+      uint32_t shape = hak_load_relaxed(&cell->xshape);
+      unsigned c = span_class(shape), blocks = span_blocks(shape);
       const hak_span_class_t *info = &hak_span_classes[c];
-      slices += info->slices;
-      out += info->blocks - hak_count_bits(mask);
-      CHECK((mask & ~info->full) == 0 && mask != info->full, "class %u: mask 0x%llx", c, (unsigned long long)mask);
-      CHECK((hak_load_relaxed(&cell->span.xzero) & ~info->full) == 0, "class %u: xzero", c);
-      for (unsigned b = 0; b < info->blocks; b++) {
+      size_t tail = span_slices(shape) * HAK_SLICE_BYTES - (size_t)blocks * info->block_bytes;
+      CHECK(blocks != 0 && (tail == 0 || blocks == info->blocks), "class %u: %u blocks leave %zu bytes", c, blocks,
+            tail);
+      CHECK(span_slices(shape) <= info->slices, "class %u: %u slices", c, span_slices(shape));
+      slices += span_slices(shape);
+      out += blocks - hak_count_bits(mask);
+      in_spans[c] += blocks;
+      uint64_t full = span_full(shape);
+      CHECK((mask & ~full) == 0 && mask != full, "class %u: mask 0x%llx", c, (unsigned long long)mask);
+      CHECK((hak_load_relaxed(&cell->span.xzero) & ~full) == 0, "class %u: xzero", c);
+      for (unsigned b = 0; b < blocks; b++) {
         size_t kib = ((size_t)(cell->span.base - segment->base) + (size_t)b * info->block_bytes) / KIB;
         CHECK((atomic_load(&shadow[s][kib]) == 0) == ((mask >> b & 1) != 0), "class %u, block %u", c, b);
       }
       bool hinted = hak_hint_next(hak_hint_of_span_class(c), s, s + 1) == s;
       CHECK(mask == 0 || hinted, "class %u: free blocks without a hint", c);
-      for (unsigned k = 0; k < info->slices; k++) {
+      for (unsigned k = 0; k < span_slices(shape); k++) {
         CHECK(hak_tagmap_get_mt(cell->span.base + k * HAK_SLICE_BYTES) == hak_tag_of_span(c, k), "class %u: tags", c);
       }
     }
+  }
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
+    CHECK(span_xblocks[c] == in_spans[c], "class %u: %u blocks, not %u", c, span_xblocks[c], in_spans[c]);
   }
   CHECK(out == held, "%zu blocks are out, %zu are held", out, held);
   CHECK(slices == hak_load_relaxed(hak_segment_active_slices()), "%lld slices in spans", (long long)slices);
