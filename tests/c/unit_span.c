@@ -268,6 +268,41 @@ static void test_spread(void **state) {
   child_passes(spread, 0);
 }
 
+/* A class of which there are few blocks takes few slices, and one of which there are many takes whole spans. */
+static void few_and_many(size_t unused) {
+  (void)unused;
+  hak_theap_t *heap = hak_theap_get();
+  static box_t boxes[HAK_SPAN_CLASSES];
+  int64_t largest = 0;
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
+    if (box_of(&boxes[c]) == NULL || hak_span_classes[c].blocks == 1) continue;
+    CHECK(hak_span_refill(heap, c, &boxes[c].magazine, 1) == 1, "class %u", c);
+    largest += hak_span_classes[c].slices;
+  }
+  int64_t active = hak_load_relaxed(hak_segment_active_slices());
+  CHECK(active * 3 <= largest * 2, "%lld slices for a block of each class, %lld if all spans were large",
+        (long long)active, (long long)largest);
+  enum { CLASS_OF_12_KIB = 3, MANY = 500 };
+  static box_t many[MANY];
+  for (int i = 0; i < MANY; i++) CHECK(hak_span_refill(heap, CLASS_OF_12_KIB, box_of(&many[i]), 1) == 1, "no memory");
+  int64_t taken = hak_load_relaxed(hak_segment_active_slices()) - active;
+  int64_t needed = MANY * 12 / 64;
+  CHECK(taken <= needed + 2 * hak_span_classes[CLASS_OF_12_KIB].slices, "%lld slices, %lld needed", (long long)taken,
+        (long long)needed);
+  CHECK(span_xblocks[CLASS_OF_12_KIB] >= MANY + 1, "%u blocks", span_xblocks[CLASS_OF_12_KIB]);
+  void *strays[64];
+  for (int i = 0; i < MANY; i++) hak_span_spill(&many[i].magazine, 1, strays);
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) hak_span_spill(&boxes[c].magazine, boxes[c].magazine.count, strays);
+  CHECK(hak_load_relaxed(hak_segment_active_slices()) == 0, "spans are left");
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++)
+    CHECK(span_xblocks[c] == 0, "class %u: %u blocks", c, span_xblocks[c]);
+}
+
+static void test_sizes(void **state) {
+  (void)state;
+  child_passes(few_and_many, 0);
+}
+
 /* ---- Threads ----------------------------------------------------------------------------------------------------- */
 
 static void *trader(void *argument) {
@@ -391,10 +426,8 @@ static void test_stress(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_model),
-      cmocka_unit_test(test_double_free),
-      cmocka_unit_test(test_spread),
-      cmocka_unit_test(test_stress),
+      cmocka_unit_test(test_model), cmocka_unit_test(test_double_free), cmocka_unit_test(test_spread),
+      cmocka_unit_test(test_sizes), cmocka_unit_test(test_stress),
   };
   return cmocka_run_group_tests_name("span", tests, NULL, NULL);
 }
