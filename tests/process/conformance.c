@@ -230,7 +230,7 @@ static uintptr_t found(uintptr_t linked, const char *name) {
     CHECK(errno == MARK, "%s: errno is %d", #call, errno); \
   } while (0)
 
-/* C23's, and cfree. The block that is freed last is what the next of its size gets, so it did get free. */
+/* C23's, and cfree: for all sizes, and so often that the process would grow if they did not free. */
 static void other_ways_to_free(void) {
   void (*sized)(void *, size_t) = (void (*)(void *, size_t))found((uintptr_t)free_sized, "free_sized");
   void (*aligned)(void *, size_t, size_t) =
@@ -243,24 +243,26 @@ static void other_ways_to_free(void) {
   for (size_t size = 0; size <= 5 * MIB; size = next_size(size)) {
     void *block = TAKEN(malloc(size), size);
     CHECK_KEEPS_ERRNO(sized(block, size));
-    void *again = TAKEN(calloc(1, size), size);
-    CHECK(again == block || size > 4 * MIB, "%zu bytes: free_sized", size);
-    CHECK_KEEPS_ERRNO(sized(again, size));
     block = TAKEN(realloc(malloc(size / 2 + 1), size + 1), size + 1);
     CHECK_KEEPS_ERRNO(sized(block, size + 1));
     for (size_t alignment = 8; alignment <= 64 * KIB; alignment *= 16) {
-      size_t at_least = alignment < 16 ? 16 : alignment;
-      block = TAKEN_ALIGNED(aligned_alloc(alignment, size), size, at_least);
+      block = TAKEN_ALIGNED(aligned_alloc(alignment, size), size, alignment < 16 ? 16 : alignment);
       CHECK_KEEPS_ERRNO(aligned(block, alignment, size));
-      again = TAKEN_ALIGNED(aligned_alloc(alignment, size), size, at_least);
-      CHECK(again == block || size > MIB, "%zu bytes: free_aligned_sized", size);
-      CHECK_KEEPS_ERRNO(aligned(again, alignment, size));
     }
     block = TAKEN(malloc(size), size);
     CHECK_KEEPS_ERRNO(old(block));
-    again = TAKEN(malloc(size), size);
-    CHECK(again == block || size > 4 * MIB, "%zu bytes: cfree", size);
-    free(again);
+  }
+  for (int i = 0; i < 3 * TIERS; i++) {
+    size_t size = tier_sizes[i % TIERS], before = resident_bytes();
+    for (size_t bytes = 0; bytes < 32 * MIB; bytes += size) {
+      void *block = i / TIERS == 1 ? aligned_alloc(64, size) : malloc(size);
+      CHECK(block != NULL, "%zu bytes", size);
+      memset(block, 1, size);
+      if (i / TIERS == 0) sized(block, size);
+      if (i / TIERS == 1) aligned(block, 64, size);
+      if (i / TIERS == 2) old(block);
+    }
+    CHECK(resident_bytes() < before + 16 * MIB, "%zu bytes are not free: way %d", size, i / TIERS);
   }
 }
 
