@@ -1,15 +1,13 @@
 /* Attributes and the two marks every function of a hot path carries: FAST (inlined into its caller) or SLOW (cold, out
- * of line). Includes nothing of ours. */
+ * of line). */
 #ifndef HAK_BASE_ATTR_H
 #define HAK_BASE_ATTR_H
+
+#include "base/supported.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#if !defined(__GNUC__) && !defined(__clang__)
-#error "hakmem needs gcc or clang"
-#endif
 
 /* Whether a sanitizer watches memory accesses, which must then be as the language knows them; and whether it is TSan. */
 #if defined(__SANITIZE_THREAD__)

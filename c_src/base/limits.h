@@ -111,6 +111,12 @@
 #define HAK_LEAN_SLICES 16
 #define HAK_LEAN_CALLS 4096u
 
+/* A trim (heap/relief.h) rests for so long, and so many times as long as it took; before that it comes only for so many
+ * bytes, twice as many each time. */
+#define HAK_TRIM_REST_MS 16u
+#define HAK_TRIM_REST_FACTOR 8u
+#define HAK_TRIM_EARLY_BYTES (1 * HAK_MIB)
+
 /* The first segments, up to so many bytes, never have huge pages: with 64 KiB of each of many classes, all of a small
  * program's heap would be resident. */
 #define HAK_HUGE_PAGES_AFTER (16 * HAK_MIB)

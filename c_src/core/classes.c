@@ -53,11 +53,10 @@ const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES] = {
 /* As for slabs, with 2^64; and the last block's value plus 1 is a limit that also keeps out what is behind that block. */
 #define SPAN_BYTES(kib) ((kib)*UINT64_C(1024))
 #define SPAN_MAGIC(kib) (UINT64_MAX / SPAN_BYTES(kib) + 1)
-#define SPAN(kib)                                                                                        \
-  {                                                                                                      \
-    .block_bytes = (uint32_t)SPAN_BYTES(kib), .slices = SPAN_SLICES(kib), .blocks = SPAN_BLOCKS(kib),    \
-    .magic = SPAN_MAGIC(kib), .limit = (SPAN_BLOCKS(kib) - 1) * (SPAN_MAGIC(kib) * SPAN_BYTES(kib)) + 1, \
-    .full = ~UINT64_C(0) >> (64 - SPAN_BLOCKS(kib))                                                      \
+#define SPAN(kib)                                                                                       \
+  {                                                                                                     \
+    .block_bytes = (uint32_t)SPAN_BYTES(kib), .slices = SPAN_SLICES(kib), .blocks = SPAN_BLOCKS(kib),   \
+    .magic = SPAN_MAGIC(kib), .limit = (SPAN_BLOCKS(kib) - 1) * (SPAN_MAGIC(kib) * SPAN_BYTES(kib)) + 1 \
   }
 
 const hak_span_class_t hak_span_classes[HAK_SPAN_CLASSES] = {

@@ -30,13 +30,13 @@ typedef struct hak_slab_class {
 } hak_slab_class_t;
 
 typedef struct hak_span_class {
-  uint64_t magic; /* offset * magic: the upper 64 bits are the number of the block at that offset in the span, and it
-                      starts there if and only if the lower 64 bits are below `limit` */
+  /* offset * magic: the upper 64 bits are the number of the block at that offset in the span, and it starts there if and
+   * only if the lower 64 bits are below `limit`. Aligned so that an index is a shift. */
+  _Alignas(32) uint64_t magic;
   uint64_t limit;
-  uint64_t full; /* the mask of all blocks */
   uint32_t block_bytes;
-  uint16_t slices; /* of a span */
-  uint16_t blocks; /* in a span, at most 64 */
+  uint16_t slices; /* of the largest span */
+  uint16_t blocks; /* in that, at most 64 */
 } hak_span_class_t;
 
 HAK_HIDDEN extern const hak_slab_class_t hak_slab_classes[HAK_SLAB_CLASSES];

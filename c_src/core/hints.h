@@ -12,14 +12,14 @@
 #include "base/atomic.h"
 #include "core/types.h"
 
-/* Run lengths with a hint: 1, 2, 4, 5, 6 .. 16, 18, 20 .. 32 slices. All that slabs and spans ask for are among them, so
+/* Run lengths with a hint: 1, 2, 3 .. 16, 18, 20 .. 32 slices. All that slabs and spans ask for are among them, so
  * that a hint speaks of the run that is wanted: with shorter ones instead, every request would look at all segments that
  * have only those. */
-#define HAK_HINT_RUNS 23u
+#define HAK_HINT_RUNS 24u
 #define HAK_HINT_KINDS (HAK_SPAN_CLASSES + HAK_HINT_RUNS)
 
 /* The length of the r-th. */
-HAK_FAST unsigned hak_hint_run_slices(unsigned r) { return r < 2 ? r + 1 : r <= 14 ? r + 2 : 2 * r - 12; }
+HAK_FAST unsigned hak_hint_run_slices(unsigned r) { return r < 16 ? r + 1 : 2 * r - 14; }
 
 HAK_FAST unsigned hak_hint_of_span_class(unsigned class_number) { return class_number; }
 HAK_FAST unsigned hak_hint_of_run(unsigned r) { return HAK_SPAN_CLASSES + r; }
@@ -27,7 +27,7 @@ HAK_FAST unsigned hak_hint_of_run(unsigned r) { return HAK_SPAN_CLASSES + r; }
 /* The longest hinted run that is not longer than `slices` (at least 1). */
 HAK_FAST unsigned hak_hint_run_within(unsigned slices) {
   if (slices > 32) slices = 32;
-  return slices < 4 ? (slices - 1 != 0) : slices <= 16 ? slices - 2 : slices / 2 + 6;
+  return slices <= 16 ? slices - 1 : slices / 2 + 7;
 }
 
 /* All of these are _mt. */

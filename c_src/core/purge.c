@@ -173,17 +173,26 @@ void hak_purge_old_mt(void) {
   if (i < count) hak_store_relaxed(&purge_xlook_ms, now);
 }
 
-void hak_purge_all_mt(bool force) {
+/* How many dirty slices are more than are to be kept. */
+static unsigned purge_excess_slices(size_t keep) {
+  int64_t dirty = hak_load_relaxed(hak_segment_dirty_slices());
+  if (keep > INT64_MAX - HAK_SLICE_BYTES) return 0;
+  int64_t excess = dirty - (int64_t)((keep + HAK_SLICE_BYTES - 1) / HAK_SLICE_BYTES);
+  return excess <= 0 ? 0 : excess < HAK_SLICES ? (unsigned)excess : HAK_SLICES;
+}
+
+void hak_purge_all_mt(bool force, size_t keep) {
   if (force) hak_store_relaxed(&purge_xregret, 0);
   uint64_t now = hak_os_now_ms();
-  uint32_t count = hak_segment_count_mt();
-  for (uint32_t i = 0; i < count; i++) {
-    purge_budget_t budget = {HAK_SLICES, HAK_SLICES}; /* a segment has no more runs than that */
+  /* From the last one, since slices are taken from the first ones: what is kept is kept there. */
+  for (uint32_t i = hak_segment_count_mt(); i-- != 0;) {
     hak_segment_t *segment = hak_segment_at_mt(i);
     if (force) {
       hak_store_relaxed(&segment->xpurged, 0);                          /* using it again is then no regret */
       (void)hak_add_relaxed(&purge_xbytes, hak_span_purge_mt(segment)); /* may free slices, hence first */
     }
+    /* A segment has no more runs than slices. Without `keep` none of them stays, whatever the count says this moment. */
+    purge_budget_t budget = {HAK_SLICES, keep == 0 ? HAK_SLICES : purge_excess_slices(keep)};
     if (force || purge_is_old(segment, now)) purge_segment(segment, &budget, false);
   }
 }

@@ -31,8 +31,9 @@ HAK_HIDDEN void hak_purge_old_mt(void);
 /* Whether so much is free and resident that it is worth to have threads come by more often than they would. _mt */
 HAK_HIDDEN bool hak_purge_waits_mt(void);
 
-/* Gives back all that is free, the free blocks of spans in use too (force), or all slices older than the delay. Keeps errno. _mt */
-HAK_HIDDEN void hak_purge_all_mt(bool force);
+/* Gives back all that is free, the free blocks of spans in use too (force), or all slices older than the delay; but for `keep`
+ * bytes of free slices, rounded up. Keeps errno. _mt */
+HAK_HIDDEN void hak_purge_all_mt(bool force, size_t keep);
 
 /* The word on which the background thread waits (heap/background.c). ASLEEP: nothing was dirty, it waits for that. */
 enum { HAK_SLEEPER_NONE, HAK_SLEEPER_AWAKE, HAK_SLEEPER_ASLEEP, HAK_SLEEPER_STOPPED };

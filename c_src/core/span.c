@@ -11,46 +11,71 @@ static uint64_t span_lowest(uint64_t mask, uint32_t n) {
   return mask ^ rest;
 }
 
+/* What is in xshape: the class, and how many blocks the span has. */
+static uint32_t span_shape(unsigned class_number, unsigned blocks) { return class_number | blocks << 8; }
+static unsigned span_class(uint32_t shape) { return shape & 0xff; }
+static unsigned span_blocks(uint32_t shape) { return shape >> 8; }
+static uint64_t span_full(uint32_t shape) { return hak_low_mask(span_blocks(shape)); }
+static unsigned span_slices(uint32_t shape) {
+  size_t bytes = (size_t)span_blocks(shape) * hak_span_classes[span_class(shape)].block_bytes;
+  return (unsigned)((bytes + HAK_SLICE_BYTES - 1) / HAK_SLICE_BYTES);
+}
+
+static _Atomic uint32_t span_xblocks[HAK_SPAN_CLASSES]; /* of all spans of the class */
+
+/* The shape of a new span: as many blocks as the class has already, so that one of which there are few does not hold memory
+ * that is resident for many. But they fill their slices to the last byte, or there are as many as the class can have: in what is
+ * left of the last slice no block begins, and a free is checked by class alone. */
+static uint32_t span_new_shape(unsigned class_number, uint32_t wanted) {
+  const hak_span_class_t *info = &hak_span_classes[class_number];
+  uint32_t blocks = hak_load_relaxed(&span_xblocks[class_number]), alignment = info->block_bytes & -info->block_bytes;
+  if (blocks < wanted) blocks = wanted;
+  if (alignment < HAK_SLICE_BYTES) blocks = (uint32_t)hak_align_up(blocks, HAK_SLICE_BYTES / alignment);
+  return span_shape(class_number, blocks < info->blocks ? blocks : info->blocks);
+}
+
 /* Returns blocks to a span, and releases it when that made it all free. Returns the slices that became free, for which the
  * bound on dirty memory is to be kept. The fetch-or releases what the blocks' last users wrote (its pair: the fetch-and in
  * span_take) and is the first half of the hints' protocol, therefore seq_cst. */
 static unsigned span_give(hak_cell_t *cell, uint64_t blocks) {
-  uint32_t class_number = hak_load_relaxed(&cell->xclass);
-  const hak_span_class_t *info = &hak_span_classes[class_number];
+  uint32_t shape = hak_load_relaxed(&cell->xshape);
+  unsigned class_number = span_class(shape);
   char *base = cell->span.base;
   hak_segment_t *segment = hak_segment_of(base);
   uint64_t before = hak_or_seq(&cell->xmask, blocks);
   if (HAK_UNLIKELY((before & blocks) != 0)) {
-    hak_fatal("hak_free", HAK_BAD_DOUBLE_FREE, base + (size_t)hak_lowest_bit(before & blocks) * info->block_bytes);
+    hak_fatal("hak_free", HAK_BAD_DOUBLE_FREE,
+              base + (size_t)hak_lowest_bit(before & blocks) * hak_span_classes[class_number].block_bytes);
   }
-  uint64_t full = info->full;
+  uint64_t full = span_full(shape);
   if ((before | blocks) != full || !hak_cas_acq_rel(&cell->xmask, &full, 0)) { /* not full, or a refill was faster */
     if (before == 0) hak_hint_set(hak_hint_of_span_class(class_number), segment->index);
     return 0;
   }
   /* All that was set in the bitmap is ours now. Between the two steps others may have emptied, released and remade the
    * span: if it has as many blocks now, it is as free as the one we meant; if not, we hold some blocks of it. */
-  info = &hak_span_classes[hak_load_relaxed(&cell->xclass)];
-  if (HAK_UNLIKELY(info->full != full)) {
+  shape = hak_load_relaxed(&cell->xshape);
+  if (HAK_UNLIKELY(span_full(shape) != full)) {
     return span_give(cell, full);
   }
   (void)hak_and_relaxed(&segment->xspans, ~((uint64_t)1 << hak_slice_of(base)));
-  hak_segment_give_mt(base, info->slices);
-  return info->slices;
+  (void)hak_sub_relaxed(&span_xblocks[span_class(shape)], span_blocks(shape));
+  hak_segment_give_mt(base, span_slices(shape));
+  return span_slices(shape);
 }
 
 /* Takes up to `wanted` blocks out of a cell's bitmap, if it is (still) a span of the class. */
 static uint64_t span_take(hak_cell_t *cell, unsigned class_number, uint32_t wanted) {
   uint64_t mask = hak_load_seq(&cell->xmask);
   while (mask != 0) {
-    if (hak_load_relaxed(&cell->xclass) != class_number) return 0;
+    if (span_class(hak_load_relaxed(&cell->xshape)) != class_number) return 0;
     uint64_t choice = span_lowest(mask, wanted);
     uint64_t before = hak_and_seq(&cell->xmask, ~choice);
     uint64_t taken = before & choice;
     if (taken != 0) {
       /* While we hold a block nobody can release the span, so its class is certain now: it may have been released and
        * made anew since we looked. Then we took somebody else's blocks and give them back. */
-      if (HAK_LIKELY(hak_load_relaxed(&cell->xclass) == class_number)) return taken;
+      if (HAK_LIKELY(span_class(hak_load_relaxed(&cell->xshape)) == class_number)) return taken;
       (void)span_give(cell, taken);
       return 0;
     }
@@ -90,27 +115,30 @@ static uint32_t span_take_from_segment(hak_segment_t *segment, unsigned class_nu
 }
 
 static uint32_t span_new(unsigned class_number, hak_magazine_t *magazine, uint32_t wanted, uint32_t *segment_index) {
-  const hak_span_class_t *info = &hak_span_classes[class_number];
+  uint32_t shape = span_new_shape(class_number, wanted), block_bytes = hak_span_classes[class_number].block_bytes;
+  uint64_t full = span_full(shape);
+  unsigned slices = span_slices(shape);
   bool zeroed;
-  char *base = hak_segment_take_mt(info->slices, &zeroed);
+  char *base = hak_segment_take_mt(slices, &zeroed);
   if (base == NULL) {
     hak_log(HAK_LOG_CHUNK, "[POOL_ARENA] chunk_ensure FAILED: class=%u, block_size=%u, count=%u, needed=%zu",
-            class_number, info->block_bytes, (unsigned)info->blocks, (size_t)info->slices * HAK_SLICE_BYTES);
+            class_number, block_bytes, span_blocks(shape), (size_t)slices * HAK_SLICE_BYTES);
     return 0;
   }
+  (void)hak_add_relaxed(&span_xblocks[class_number], span_blocks(shape));
   hak_segment_t *segment = hak_segment_of(base);
   unsigned first = hak_slice_of(base);
   hak_cell_t *cell = &segment->cell[first];
   cell->span.base = base;
-  hak_store_relaxed(&cell->span.xzero, zeroed ? info->full : 0);
-  hak_store_relaxed(&cell->xclass, class_number);
-  hak_tagmap_set_run(base, info->slices, hak_tag_of_span(class_number, 0));
-  uint64_t taken = span_lowest(info->full, wanted);
-  span_push(magazine, cell, info->block_bytes, taken);
+  hak_store_relaxed(&cell->span.xzero, zeroed ? full : 0);
+  hak_store_relaxed(&cell->xshape, shape);
+  hak_tagmap_set_run(base, slices, hak_tag_of_span(class_number, 0));
+  uint64_t taken = span_lowest(full, wanted);
+  span_push(magazine, cell, block_bytes, taken);
   /* seq_cst: publishes the cell to whoever takes a bit, and is the first half of the hints' protocol */
-  atomic_store_explicit(&cell->xmask, info->full & ~taken, memory_order_seq_cst);
+  atomic_store_explicit(&cell->xmask, full & ~taken, memory_order_seq_cst);
   (void)atomic_fetch_or_explicit(&segment->xspans, (uint64_t)1 << first, memory_order_seq_cst);
-  if (taken != info->full) hak_hint_set(hak_hint_of_span_class(class_number), segment->index);
+  if (taken != full) hak_hint_set(hak_hint_of_span_class(class_number), segment->index);
   *segment_index = segment->index;
   return hak_count_bits(taken);
 }
@@ -194,7 +222,7 @@ size_t hak_span_purge_mt(hak_segment_t *segment) {
     hak_cell_t *cell = &segment->cell[hak_lowest_bit(spans)];
     uint64_t taken = hak_and_seq(&cell->xmask, 0);
     if (taken == 0) continue;
-    const hak_span_class_t *info = &hak_span_classes[hak_load_relaxed(&cell->xclass)];
+    const hak_span_class_t *info = &hak_span_classes[span_class(hak_load_relaxed(&cell->xshape))];
     for (uint64_t dirty = taken & ~hak_load_relaxed(&cell->span.xzero); dirty != 0;) {
       unsigned first = hak_lowest_bit(dirty);
       uint64_t beyond = ~(dirty >> first);

@@ -136,10 +136,10 @@ typedef struct hak_area {
 
 /* The state of the slab, span or area that begins at a slice. xmask is outside of the union on purpose: it is the bitmap of
  * free blocks of a span and 0 whenever the slice does not begin one, so that a thread that comes late to a span which
- * was released takes nothing. xclass: the span class, valid for whoever holds a block of it. */
+ * was released takes nothing. xshape: the span's class and number of blocks, valid for whoever holds one of them. */
 typedef struct hak_cell {
   HAK_LINE_ALIGNED _Atomic uint64_t xmask;
-  _Atomic uint32_t xclass;
+  _Atomic uint32_t xshape;
   union {
     hak_slab_t slab;
     hak_span_t span;

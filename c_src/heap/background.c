@@ -51,7 +51,7 @@ static bool background_pass(void) {
   uint32_t count = hak_registry_count_mt();
   for (uint32_t id = 1; id <= count; id++) more |= background_help(hak_registry_heap(id));
   hak_purge_old_mt(); /* the bound sinks with time */
-  hak_purge_all_mt(false);
+  hak_purge_all_mt(false, 0);
   hak_mmap_collect_mt(false);
   return more || hak_load_seq(hak_segment_dirty_slices()) > 0 || hak_mmap_waits_mt();
 }

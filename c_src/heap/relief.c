@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "core/limit.h"
 #include "core/purge.h"
+#include "core/segment.h"
 #include "heap/arena.h"
 #include "heap/theap.h"
 #include "os/valgrind.h"
@@ -13,14 +14,46 @@
 /* Whether the thread is in the program's function: what that asks for in vain fails, without another call of it. */
 static _Thread_local bool relief_is_asking HAK_TLS_MODEL;
 
-void hak_relief_collect_mt(bool force) {
+static void relief_collect(bool force, size_t keep) {
   hak_theap_t *heap = hak_tls.heap;
   if (heap != NULL) hak_theap_flush(heap);
   if (heap != NULL && force) hak_theap_purge(heap);
   hak_theap_collect_others_mt(force);
   hak_arena_collect_all_mt();
-  hak_purge_all_mt(force);
+  hak_purge_all_mt(force, keep);
   hak_mmap_collect_mt(force);
+}
+
+void hak_relief_collect_mt(bool force) { relief_collect(force, 0); }
+
+static _Atomic uint64_t relief_xrested_ms; /* when the next trim comes at once, */
+static _Atomic uint32_t relief_xearly;     /* and how many did before that moment, since much was free */
+
+/* Whether a trim that comes too early has enough to do. */
+static bool relief_trims_early(size_t pad) {
+  uint32_t early = hak_load_relaxed(&relief_xearly);
+  uint64_t mapped, cached = 0, served, returned;
+  if (hak_mmap_waits_mt()) hak_mmap_stats_mt(&mapped, &cached, &served, &returned);
+  int64_t slices = hak_load_relaxed(hak_segment_dirty_slices());
+  uint64_t free = cached + (slices > 0 ? (uint64_t)slices * HAK_SLICE_BYTES : 0);
+  if (free <= pad || (free - pad) >> early < HAK_TRIM_EARLY_BYTES) return false;
+  return hak_cas_relaxed(&relief_xearly, &early, early + 1); /* else another thread trims */
+}
+
+bool hak_relief_trim_mt(size_t pad) {
+  uint64_t start = hak_os_now_ms(), rested = hak_load_relaxed(&relief_xrested_ms);
+  if (start < rested) {
+    if (!relief_trims_early(pad)) return false;
+  } else {
+    /* else another thread does it */
+    if (!hak_cas_relaxed(&relief_xrested_ms, &rested, start + HAK_TRIM_REST_MS)) return false;
+    hak_store_relaxed(&relief_xearly, 0);
+  }
+  uint64_t before = hak_load_relaxed(hak_purge_bytes());
+  relief_collect(true, pad);
+  uint64_t end = hak_os_now_ms();
+  hak_store_relaxed(&relief_xrested_ms, end + HAK_TRIM_REST_MS + (end - start) * HAK_TRIM_REST_FACTOR);
+  return hak_load_relaxed(hak_purge_bytes()) != before;
 }
 
 /* Whether the program has made room, as it says. */

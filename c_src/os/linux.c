@@ -1,11 +1,4 @@
 /* Linux (x86-64, aarch64; glibc and musl). */
-#if !defined(__linux__)
-#error "hakmem supports Linux; another system is one more file in c_src/os"
-#endif
-#if !defined(__x86_64__) && !defined(__aarch64__)
-#error "hakmem supports x86-64 and aarch64"
-#endif
-
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

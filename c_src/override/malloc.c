@@ -6,7 +6,9 @@
 #include "base/bits.h"
 #include "base/limits.h"
 #include "hakmem.h"
+#include "heap/relief.h"
 #include "os/os.h"
+#include "os/valgrind.h"
 
 #define OVERRIDE_API HAK_API
 
@@ -39,16 +41,27 @@ OVERRIDE_API void *reallocarray(void *p, size_t count, size_t size) {
   return realloc(p, bytes);
 }
 
-OVERRIDE_API void *aligned_alloc(size_t alignment, size_t size) { return hak_aligned_alloc(alignment, size); }
+/* An alignment that is a power of two, but more than we have, is not wrong: there is no memory for it. */
+HAK_SLOW_STATIC int override_refuse(size_t alignment) { return hak_is_pow2(alignment) ? ENOMEM : EINVAL; }
 
-OVERRIDE_API int posix_memalign(void **out, size_t alignment, size_t size) {
-  return hak_posix_memalign(out, alignment, size);
+OVERRIDE_API void *aligned_alloc(size_t alignment, size_t size) {
+  if (HAK_LIKELY(alignment <= HAK_ALIGN_MAX)) return hak_aligned_alloc(alignment, size);
+  errno = override_refuse(alignment);
+  return NULL;
 }
 
-/* As glibc: an alignment that is no power of two is rounded up to one. */
+OVERRIDE_API int posix_memalign(void **out, size_t alignment, size_t size) {
+  return HAK_LIKELY(alignment <= HAK_ALIGN_MAX) ? hak_posix_memalign(out, alignment, size) : override_refuse(alignment);
+}
+
+/* As glibc: an alignment that is no power of two is rounded up to one, if there is one. */
 OVERRIDE_API void *memalign(size_t alignment, size_t size) {
+  if (HAK_UNLIKELY(alignment > HAK_ALIGN_MAX)) {
+    errno = alignment > SIZE_MAX / 2 + 1 ? EINVAL : ENOMEM;
+    return NULL;
+  }
   size_t power = HAK_GRAIN;
-  while (power < alignment && power <= HAK_ALIGN_MAX) power *= 2;
+  while (power < alignment) power *= 2;
   return hak_aligned_alloc(power, size);
 }
 
@@ -65,14 +78,12 @@ OVERRIDE_API void *pvalloc(size_t size) {
 
 OVERRIDE_API size_t malloc_usable_size(void *p) { return hak_usable_size(p); }
 
-/* Says whether anything was returned to the system. What should stay (`pad`) cannot be told: it would be in no one's way. */
+/* Says whether anything was returned to the system. It does nothing when it was called a moment ago and little is free. */
 OVERRIDE_API int malloc_trim(size_t pad) {
-  (void)pad;
-  hak_stats_t before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
-  hak_stats_get(&before);
-  hak_collect(1);
-  hak_stats_get(&after);
-  return after.purged_bytes != before.purged_bytes;
+  hak_memcheck_pause();
+  bool trimmed = hak_relief_trim_mt(pad);
+  hak_memcheck_resume();
+  return trimmed;
 }
 
 OVERRIDE_API void malloc_stats(void) { hak_stats_print(STDERR_FILENO); }

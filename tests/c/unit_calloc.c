@@ -35,7 +35,7 @@ static void after_refusal(size_t size) {
       blocks[i] = NULL;
     }
     if (keep == 3) hak_collect(1);
-    hak_purge_all_mt(true);
+    hak_purge_all_mt(true, 0);
     hak_os_fail_calls(0, 0);
     for (size_t i = 0; i < count; i++) {
       if (blocks[i] == NULL) blocks[i] = hak_calloc(1, size);

@@ -146,15 +146,33 @@ static void pages(size_t unused) {
   hak_purge_bound_mt(4);
   CHECK(is_resident(a) && is_resident(c), "within the bound");
   count_calls();
-  hak_purge_all_mt(false);
+  hak_purge_all_mt(false, 0);
   CHECK(calls() == 0 && dirty() == 7, "it is young");
-  hak_purge_all_mt(true);
+  hak_purge_all_mt(true, 0);
   CHECK(calls() == 2 && dirty() == 0 && purged() == 7 * HAK_SLICE_BYTES, "%lld calls", (long long)calls());
   CHECK(TEST_ASAN || TEST_TSAN || (!is_resident(a) && !is_resident(c + 4 * HAK_SLICE_BYTES - 1)), "resident");
   CHECK(b[0] == (char)0xa5 && b[2 * HAK_SLICE_BYTES - 1] == (char)0xa5, "in use");
-  hak_purge_all_mt(true);
+  hak_purge_all_mt(true, 0);
   CHECK(calls() == 2, "nothing is left");
   CHECK(take(3) == a && take(4) == c, "and it is zero"); /* take looks */
+}
+
+/* Some are to stay: those that are taken next. */
+static void kept(size_t unused) {
+  (void)unused;
+  set_bound(1000);
+  char *a = take(5), *b = take(1), *c = take(4);
+  hak_segment_give_mt(a, 5);
+  hak_segment_give_mt(c, 4);
+  hak_purge_all_mt(true, 9 * HAK_SLICE_BYTES);
+  hak_purge_all_mt(true, SIZE_MAX);
+  CHECK(dirty() == 9, "all of them stay, not %lld", (long long)dirty());
+  hak_purge_all_mt(true, 6 * HAK_SLICE_BYTES + 1); /* is seven slices */
+  CHECK(dirty() == 7, "seven stay, not %lld", (long long)dirty());
+  hak_purge_all_mt(true, 2 * HAK_SLICE_BYTES);
+  CHECK(dirty() == 2, "two stay, not %lld", (long long)dirty());
+  hak_purge_all_mt(true, 0);
+  CHECK(dirty() == 0 && b[0] == (char)0xa5, "none stays");
 }
 
 static void refused(size_t unused) {
@@ -181,6 +199,7 @@ static void refused(size_t unused) {
 static void test_pages(void **state) {
   (void)state;
   child_passes(pages, 0);
+  child_passes(kept, 0);
   child_t child = child_run(refused, 0);
   CHECK(child.status == 0, "status 0x%x:\n%s", (unsigned)child.status, child.output);
   CHECK(strcmp(child.output, "[PURGE] madvise FAILED: segment=0, slices=8\n") == 0, "%s", child.output);
@@ -230,11 +249,11 @@ static void age(size_t unused) {
   CHECK(calls() == 10 && dirty() == 60, "the others are young");
   make_older(0, 999000); /* a second is missing */
   make_older(2, 1000001);
-  hak_purge_all_mt(false);
+  hak_purge_all_mt(false, 0);
   CHECK(calls() == 20 && dirty() == 30 && is_resident(runs[0][0]), "%lld calls", (long long)calls());
   /* Freed after this thread looked at the clock: young, not very old. */
   make_older(0, (uint64_t)-5000);
-  hak_purge_all_mt(false);
+  hak_purge_all_mt(false, 0);
   CHECK(calls() == 20 && dirty() == 30, "from the future");
 }
 

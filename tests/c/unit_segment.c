@@ -148,7 +148,7 @@ static unsigned random_slices(rng_t *rng) {
 /* All that is free goes back: clean and zero from then on. */
 static void purge(bool succeeds) {
   hak_os_fail_calls(0, succeeds ? 0 : FAIL_ALWAYS);
-  hak_purge_all_mt(true);
+  hak_purge_all_mt(true, 0);
   hak_os_fail_calls(0, 0);
   for (uint32_t s = 0; succeeds && s < model_count; s++) {
     for (unsigned i = 1; i < HAK_SLICES; i++) {

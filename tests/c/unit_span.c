@@ -74,6 +74,7 @@ static void check_spans(const hak_magazine_t *magazines) {
     held += magazines[c].count;
   }
   int64_t slices = 0;
+  uint32_t in_spans[HAK_SPAN_CLASSES] = {0};
   for (uint32_t s = 0; s < hak_segment_count_mt(); s++) {
     hak_segment_t *segment = hak_segment_at_mt(s);
     for (unsigned i = 1; i < HAK_SLICES; i++) {
@@ -83,22 +84,32 @@ static void check_spans(const hak_magazine_t *magazines) {
         CHECK(mask == 0, "slice %u of segment %u: no span, mask 0x%llx", i, s, (unsigned long long)mask);
         continue;
       }
-      unsigned c = hak_load_relaxed(&cell->xclass);
+      uint32_t shape = hak_load_relaxed(&cell->xshape);
+      unsigned c = span_class(shape), blocks = span_blocks(shape);
       const hak_span_class_t *info = &hak_span_classes[c];
-      slices += info->slices;
-      out += info->blocks - hak_count_bits(mask);
-      CHECK((mask & ~info->full) == 0 && mask != info->full, "class %u: mask 0x%llx", c, (unsigned long long)mask);
-      CHECK((hak_load_relaxed(&cell->span.xzero) & ~info->full) == 0, "class %u: xzero", c);
-      for (unsigned b = 0; b < info->blocks; b++) {
+      size_t tail = span_slices(shape) * HAK_SLICE_BYTES - (size_t)blocks * info->block_bytes;
+      CHECK(blocks != 0 && (tail == 0 || blocks == info->blocks), "class %u: %u blocks leave %zu bytes", c, blocks,
+            tail);
+      CHECK(span_slices(shape) <= info->slices, "class %u: %u slices", c, span_slices(shape));
+      slices += span_slices(shape);
+      out += blocks - hak_count_bits(mask);
+      in_spans[c] += blocks;
+      uint64_t full = span_full(shape);
+      CHECK((mask & ~full) == 0 && mask != full, "class %u: mask 0x%llx", c, (unsigned long long)mask);
+      CHECK((hak_load_relaxed(&cell->span.xzero) & ~full) == 0, "class %u: xzero", c);
+      for (unsigned b = 0; b < blocks; b++) {
         size_t kib = ((size_t)(cell->span.base - segment->base) + (size_t)b * info->block_bytes) / KIB;
         CHECK((atomic_load(&shadow[s][kib]) == 0) == ((mask >> b & 1) != 0), "class %u, block %u", c, b);
       }
       bool hinted = hak_hint_next(hak_hint_of_span_class(c), s, s + 1) == s;
       CHECK(mask == 0 || hinted, "class %u: free blocks without a hint", c);
-      for (unsigned k = 0; k < info->slices; k++) {
+      for (unsigned k = 0; k < span_slices(shape); k++) {
         CHECK(hak_tagmap_get_mt(cell->span.base + k * HAK_SLICE_BYTES) == hak_tag_of_span(c, k), "class %u: tags", c);
       }
     }
+  }
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
+    CHECK(span_xblocks[c] == in_spans[c], "class %u: %u blocks, not %u", c, span_xblocks[c], in_spans[c]);
   }
   CHECK(out == held, "%zu blocks are out, %zu are held", out, held);
   CHECK(slices == hak_load_relaxed(hak_segment_active_slices()), "%lld slices in spans", (long long)slices);
@@ -257,6 +268,41 @@ static void test_spread(void **state) {
   child_passes(spread, 0);
 }
 
+/* A class of which there are few blocks takes few slices, and one of which there are many takes whole spans. */
+static void few_and_many(size_t unused) {
+  (void)unused;
+  hak_theap_t *heap = hak_theap_get();
+  static box_t boxes[HAK_SPAN_CLASSES];
+  int64_t largest = 0;
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
+    if (box_of(&boxes[c]) == NULL || hak_span_classes[c].blocks == 1) continue;
+    CHECK(hak_span_refill(heap, c, &boxes[c].magazine, 1) == 1, "class %u", c);
+    largest += hak_span_classes[c].slices;
+  }
+  int64_t active = hak_load_relaxed(hak_segment_active_slices());
+  CHECK(active * 3 <= largest * 2, "%lld slices for a block of each class, %lld if all spans were large",
+        (long long)active, (long long)largest);
+  enum { CLASS_OF_12_KIB = 3, MANY = 500 };
+  static box_t many[MANY];
+  for (int i = 0; i < MANY; i++) CHECK(hak_span_refill(heap, CLASS_OF_12_KIB, box_of(&many[i]), 1) == 1, "no memory");
+  int64_t taken = hak_load_relaxed(hak_segment_active_slices()) - active;
+  int64_t needed = MANY * 12 / 64;
+  CHECK(taken <= needed + 2 * hak_span_classes[CLASS_OF_12_KIB].slices, "%lld slices, %lld needed", (long long)taken,
+        (long long)needed);
+  CHECK(span_xblocks[CLASS_OF_12_KIB] >= MANY + 1, "%u blocks", span_xblocks[CLASS_OF_12_KIB]);
+  void *strays[64];
+  for (int i = 0; i < MANY; i++) hak_span_spill(&many[i].magazine, 1, strays);
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) hak_span_spill(&boxes[c].magazine, boxes[c].magazine.count, strays);
+  CHECK(hak_load_relaxed(hak_segment_active_slices()) == 0, "spans are left");
+  for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++)
+    CHECK(span_xblocks[c] == 0, "class %u: %u blocks", c, span_xblocks[c]);
+}
+
+static void test_sizes(void **state) {
+  (void)state;
+  child_passes(few_and_many, 0);
+}
+
 /* ---- Threads ----------------------------------------------------------------------------------------------------- */
 
 static void *trader(void *argument) {
@@ -293,7 +339,7 @@ static void *trader(void *argument) {
       (void)hak_span_purge_mt(hak_segment_at_mt((uint32_t)rng_below(&rng, hak_segment_count_mt())));
     }
     if (who == 2 && step % 128 == 0) {
-      hak_purge_all_mt(true);
+      hak_purge_all_mt(true, 0);
     }
   }
   for (size_t k = 0; k < COUNT_OF(classes); k++) {
@@ -380,10 +426,8 @@ static void test_stress(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_model),
-      cmocka_unit_test(test_double_free),
-      cmocka_unit_test(test_spread),
-      cmocka_unit_test(test_stress),
+      cmocka_unit_test(test_model), cmocka_unit_test(test_double_free), cmocka_unit_test(test_spread),
+      cmocka_unit_test(test_sizes), cmocka_unit_test(test_stress),
   };
   return cmocka_run_group_tests_name("span", tests, NULL, NULL);
 }

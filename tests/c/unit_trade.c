@@ -46,7 +46,7 @@ static void slices_go(size_t unused) {
   CHECK(again == run && purge_wanted_slices() == 60, "%lld wanted", (long long)purge_wanted_slices());
   hak_segment_give_mt(again, 60);
   CHECK(hak_purge_trade_mt(MIB) == 0 && dirty() == 60, "%lld dirty", (long long)dirty());
-  hak_purge_all_mt(true);
+  hak_purge_all_mt(true, 0);
   hak_segment_give_mt(take(60), 60);
   CHECK(hak_mmap_resize_mt(block, 4 * MIB) != NULL && dirty() == 44, "%lld dirty", (long long)dirty());
   hak_os_fail_calls(0, FAIL_ALWAYS);

@@ -1,18 +1,19 @@
 /* Spans: c_src/core/span.c (span_give, span_take, span_new, hak_span_purge_mt) on the cell of one slice.
  *
- *   a span of class A has blocks 0 and 1, of class B the same two, of class C blocks 0, 1 and 2, of class D block 0 alone
+ *   a span of class A has blocks 0 and 1, or 0, 1 and 2: its shape says so; of class B it has blocks 0 and 1, of class D block
+ *   0 alone
  *   threads refill a class (fetch-and of chosen bits, the class looked at before and after), make a span of it when the
  *   slices are free, give blocks back (fetch-or; full -> 0 by compare-and-swap releases the span), or purge: take all
  *   there is, whatever its class, and give it back
  *
  * Claims: no block is handed out twice; a block taken for a class is of that class; slices are given back only when
  * nobody holds a block of the span, and once; when all blocks are back, the span is released.
- * Abstracted: the cell's other fields follow from the class; a thread goes on with the span it found in xspans at any
+ * Abstracted: the cell's other fields follow from the shape; a thread goes on with the span it found in xspans at any
  * time later, as a late taker does; hints and tags are left out (hints.pml); memory is sequentially consistent, as
  * xmask orders everything else (release by its fetch-or or store, acquire by the fetch-and or compare-and-swap).
  *
  * Mutants: -DMUTANT=1 no second look at the class after the fetch-and;   2 release by a store of 0, not compare-and-swap;
- *          3 the class is not looked at again after full -> 0. */
+ *          3 the shape is not looked at again after full -> 0. */
 #ifndef MUTANT
 #define MUTANT 0
 #endif
@@ -23,17 +24,19 @@
 #define ROUNDS 2
 #endif
 
-#define FULL(c) ((c) == 3 -> 7 : ((c) == 4 -> 1 : 3)) /* A 1, B 2, C 3, D 4 */
+/* Shapes: A of two blocks 1, B 2, A of three blocks 3, D 4. */
+#define FULL(s) ((s) == 3 -> 7 : ((s) == 4 -> 1 : 3))
+#define CLASS(s) ((s) == 3 -> 1 : (s))
 
-byte xmask, xclass;
+byte xmask, xshape;
 bool xspan;              /* the bit in the segment's xspans */
 bool xfree = true;       /* the slices, in the segment's xfree */
 byte holder[3];          /* ghost: which thread has the block */
 byte running = THREADS;
 
 /* Bookkeeping when a thread takes or returns blocks: the assertions of this model. */
-inline hold(mask, c) {
-  assert(!xfree && xclass == c && (mask & ~FULL(c)) == 0);
+inline hold(mask, s) {
+  assert(!xfree && xshape == s && (mask & ~FULL(s)) == 0);
   assert(!(mask & 1) || holder[0] == 0);
   assert(!(mask & 2) || holder[1] == 0);
   assert(!(mask & 4) || holder[2] == 0);
@@ -51,7 +54,7 @@ inline drop(mask) {
 /* span_give of `blocks`, which the thread holds. Its recursion, for a remade span, is the loop. */
 inline give(blocks) {
   do
-  :: whole = FULL(xclass); /* we hold a block, so the class cannot change */
+  :: whole = FULL(xshape); /* we hold a block, so the shape cannot change */
      atomic { drop(blocks); before = xmask; xmask = xmask | blocks };
      assert((before & blocks) == 0);
      if
@@ -60,7 +63,7 @@ inline give(blocks) {
      fi;
 #if MUTANT == 2
      swapped = true;
-     atomic { xmask = 0; hold(whole, xclass) };
+     atomic { xmask = 0; hold(whole, xshape) };
 #else
      atomic {
        if
@@ -74,10 +77,10 @@ inline give(blocks) {
      :: else
      fi;
 #if MUTANT != 2
-     atomic { hold(whole, xclass) };
+     atomic { hold(whole, xshape) };
 #endif
      if
-     :: MUTANT != 3 && FULL(xclass) != whole -> blocks = whole
+     :: MUTANT != 3 && FULL(xshape) != whole -> blocks = whole
      :: else ->
         xspan = false;
         atomic { drop(whole); assert(holder[0] == 0 && holder[1] == 0 && holder[2] == 0 && !xfree); xfree = true };
@@ -96,10 +99,11 @@ proctype thread() {
      if
      :: mine == 0 && xspan -> /* hak_span_refill from a span that is there, span_take */
         select(class : 1 .. 4);
+        class = CLASS(class);
         mask = xmask;
         do
         :: mask == 0 -> break
-        :: mask != 0 && xclass != class -> break
+        :: mask != 0 && CLASS(xshape) != class -> break
         :: else ->
            if /* span_lowest, of all or of one */
            :: choice = mask
@@ -111,17 +115,17 @@ proctype thread() {
              mine = before & choice;
              choice = 0;
              if /* held for whatever class it is; the class asked for is asserted below */
-             :: mine != 0 -> hold(mine, xclass)
+             :: mine != 0 -> hold(mine, xshape)
              :: else
              fi
            };
            if
-           :: mine != 0 && (MUTANT == 1 || xclass == class) -> assert(xclass == class); break
-           :: mine != 0 && MUTANT != 1 && xclass != class -> give(mine); break
+           :: mine != 0 && (MUTANT == 1 || CLASS(xshape) == class) -> assert(CLASS(xshape) == class); break
+           :: mine != 0 && MUTANT != 1 && CLASS(xshape) != class -> give(mine); break
            :: mine == 0 -> mask = before
            fi
         od
-     :: mine == 0 && xfree -> /* span_new */
+     :: mine == 0 && xfree -> /* span_new; class is the shape here */
         select(class : 1 .. 4);
         atomic {
           if
@@ -131,7 +135,7 @@ proctype thread() {
         };
         if
         :: swapped ->
-           xclass = class;
+           xshape = class;
            if
            :: mine = FULL(class)
            :: mine = 1
@@ -146,7 +150,7 @@ proctype thread() {
           mine = xmask;
           xmask = 0;
           if
-          :: mine != 0 -> hold(mine, xclass)
+          :: mine != 0 -> hold(mine, xshape)
           :: else
           fi
         }

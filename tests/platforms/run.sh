@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The C tests where hakmem is to work beside a usual x86-64 with glibc: with musl, on aarch64 (in qemu, gcc and clang, and
-# with pages of 64 KiB), optimised at link time, in programs that are built with sanitizers, and built for valgrind. In the
-# short form of the tests it takes less than 3 minutes on two cores.
+# with pages of 64 KiB), in static executables, optimised at link time, in programs that are built with sanitizers, and built for
+# valgrind; and that what is not supported says so when it is built. In the short form of the tests it takes less than 3 minutes
+# on two cores.
 #
-#   tests/platforms/run.sh [musl|aarch64|lto|sanitized|memcheck]...
+#   tests/platforms/run.sh [musl|aarch64|static|lto|sanitized|memcheck|unsupported]...
 #
 # On Debian: apt-get install musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user g++ clang llvm valgrind
 # (clang's -flto needs LLVMgold.so, of the package llvm). Builds in build/platforms.
@@ -105,6 +106,43 @@ platform_lto() {
   done
 }
 
+# Executables without a dynamic linker, where malloc is hakmem's for the C library, too.
+platform_static() {
+  local source
+  core gcc
+  for source in conformance.c conformance_glibc.c thread_end.c process_end.c fork_storm.c signals.c; do
+    whole g++ "$source" -O1 -static 2>"$work/static.log" || { cat "$work/static.log" && return 1; }
+  done
+}
+
+# refuses MESSAGE COMPILER [FLAG...]: the core cannot be compiled so, and the first error is this one.
+refuses() {
+  local message=$1 compiler=$2 first
+  shift 2
+  echo "- $compiler $*"
+  first=$("$compiler" "-I$root/include" "-I$root/c_src" -fsyntax-only "$@" "$root/c_src/hakmem.c" 2>&1 | grep -m1 error || true)
+  [[ $first == *"$message"* ]] || { echo "not '$message' but: ${first:-it compiles}" && return 1; }
+}
+
+platform_unsupported() {
+  refuses 'supports x86-64 and aarch64' gcc -std=c11 -m32
+  refuses 'addresses of 64 bits' gcc -std=c11 -mx32
+  refuses 'needs C11' gcc -std=c99
+  refuses 'sources are C11' g++ -x c++
+  refuses 'supports Linux' gcc -std=c11 -U__linux__
+  refuses 'supports Linux' clang -std=c11 --target=aarch64-apple-darwin
+  refuses 'supports x86-64 and aarch64' clang -std=c11 --target=riscv64-linux-gnu
+  refuses 'supports little-endian' clang -std=c11 --target=aarch64_be-linux-gnu
+  refuses 'needs gcc or clang' gcc -std=c11 -U__GNUC__
+  local sanitizer compiler
+  for compiler in gcc clang; do
+    for sanitizer in address thread; do
+      refuses "malloc is the sanitizer's" "$compiler" -std=c11 "-fsanitize=$sanitizer" -DHAK_OVERRIDE=1
+    done
+  done
+  refuses 'are two builds' gcc -std=c11 -DHAK_PROFILE=1 -DHAK_VALGRIND=1
+}
+
 # A program that uses hakmem by its own names and is built with a sanitizer, which has malloc.
 platform_sanitized() {
   local compiler sanitizer
@@ -152,7 +190,7 @@ platform_memcheck() {
 }
 
 platforms=("$@")
-[ ${#platforms[@]} -gt 0 ] || platforms=(musl aarch64 lto sanitized memcheck)
+[ ${#platforms[@]} -gt 0 ] || platforms=(musl aarch64 static lto sanitized memcheck unsupported)
 for platform in "${platforms[@]}"; do
   echo "== $platform"
   declare -F "platform_$platform" >/dev/null || { echo "there is no platform $platform" >&2 && exit 2; }

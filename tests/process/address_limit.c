@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
- * Limits on address space from 64 MiB up. A process starts within them, gets to use most of what they leave, is told ENOMEM
- * beyond, keeps what it has, and can do so again after freeing it. And nothing large is reserved that the system would
- * have to account for, as it does with vm.overcommit_memory=2.
+ * Limits from 64 MiB up on address space, and on private writable memory, which is what the system accounts for with
+ * vm.overcommit_memory=2. A process starts within them, gets to use most of what they leave, is told ENOMEM beyond, keeps what
+ * it has, and can do so again after freeing it. And nothing large is reserved that the system would have to account for.
  * runs: preload static */
 #include <pthread.h>
 #include <sys/mman.h>
@@ -36,11 +36,16 @@ static void *use_in_thread(void *argument) {
   return argument;
 }
 
-static int live_within(size_t limit) {
-  /* For the stacks below: the allocator may keep all other address space, and is not asked when a stack is mapped. */
-  void *room = mmap(NULL, 4 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+static const struct {
+  const char *name, *key;
+  int resource;
+} kinds[] = {{"space", "VmSize:", RLIMIT_AS}, {"data", "VmData:", RLIMIT_DATA}};
+
+static int live_within(size_t limit, int kind) {
+  /* For the stacks below: the allocator may keep all that is left otherwise, and is not asked when a stack is mapped. */
+  void *room = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   CHECK(room != MAP_FAILED, "room for stacks");
-  size_t before = status_bytes("VmSize:");
+  size_t before = status_bytes(kinds[kind].key);
   CHECK(before < limit, "%zu KiB at the start", before / KIB);
   for (int round = 0; round < 3; round++) {
     for (int i = 0; i < TIERS; i++) fill_and_empty(tier_sizes[i], limit - before);
@@ -60,19 +65,19 @@ static int live_within(size_t limit) {
 
 int main(int count, char **arguments) {
   check_allocator();
-  if (count == 2) return live_within(strtoul(arguments[1], NULL, 10) * MIB);
+  if (count == 3) return live_within(strtoul(arguments[1], NULL, 10) * MIB, strcmp(arguments[2], kinds[0].name) != 0);
   use_every_tier();
   CHECK(status_bytes("VmData:") < 64 * MIB, "%zu KiB of writable memory are reserved", status_bytes("VmData:") / KIB);
   static const char *const limits[] = {"64", "72", "96", "128", "256", "1024"};
-  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-    if (work(1, 0) == 0 && i == 5) break;
+  for (size_t i = 0; i < 2 * sizeof limits / sizeof limits[0]; i++) {
+    if (work(1, 0) == 0 && i / 2 == 5) break;
     pid_t pid = fork();
     if (pid == 0) {
       alarm(120);
-      rlim_t bytes = strtoul(limits[i], NULL, 10) * MIB;
+      rlim_t bytes = strtoul(limits[i / 2], NULL, 10) * MIB;
       struct rlimit limit = {bytes, bytes};
-      setrlimit(RLIMIT_AS, &limit);
-      execl("/proc/self/exe", "address_limit", limits[i], (char *)NULL);
+      CHECK(setrlimit(kinds[i % 2].resource, &limit) == 0, "setrlimit: errno %d", errno);
+      execl("/proc/self/exe", "address_limit", limits[i / 2], kinds[i % 2].name, (char *)NULL);
       _exit(127);
     }
     wait_for(pid, i);

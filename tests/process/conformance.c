@@ -201,6 +201,71 @@ static void wrong_alignments(void) {
   }
 }
 
+/* Right alignments for which there is not the address space. (glibc has it for some that are too large for us.) */
+static void alignments_too_large(void) {
+  for (size_t alignment = (size_t)1 << 48; alignment != 0; alignment *= 2) {
+    void *out = &page;
+    int error = posix_memalign(&out, opaque_size(alignment), 100);
+    CHECK(error == ENOMEM && out == &page, "alignment %zu: error %d, %p", alignment, error, out);
+    CHECK_FAILS(memalign(opaque_size(alignment), 100), ENOMEM);
+    CHECK_FAILS(aligned_alloc(opaque_size(alignment), 100), ENOMEM);
+  }
+}
+
+/* Functions that glibc and musl have not or not any more: NULL where there is none. */
+extern __attribute__((weak)) void free_sized(void *block, size_t size);
+extern __attribute__((weak)) void free_aligned_sized(void *block, size_t alignment, size_t size);
+extern __attribute__((weak)) void cfree(void *block);
+
+static uintptr_t found(uintptr_t linked, const char *name) {
+  uintptr_t function = linked != 0 ? linked : (uintptr_t)dlsym(RTLD_DEFAULT, name);
+  CHECK(is_system || function != 0, "there is no %s", name);
+  return function;
+}
+
+#define CHECK_KEEPS_ERRNO(call)                            \
+  do {                                                     \
+    errno = MARK;                                          \
+    call;                                                  \
+    CHECK(errno == MARK, "%s: errno is %d", #call, errno); \
+  } while (0)
+
+/* C23's, and cfree: for all sizes, and so often that the process would grow if they did not free. */
+static void other_ways_to_free(void) {
+  void (*sized)(void *, size_t) = (void (*)(void *, size_t))found((uintptr_t)free_sized, "free_sized");
+  void (*aligned)(void *, size_t, size_t) =
+      (void (*)(void *, size_t, size_t))found((uintptr_t)free_aligned_sized, "free_aligned_sized");
+  void (*old)(void *) = (void (*)(void *))found((uintptr_t)cfree, "cfree");
+  if (is_system) return;
+  CHECK_KEEPS_ERRNO(sized(NULL, 100));
+  CHECK_KEEPS_ERRNO(aligned(NULL, 64, 100));
+  CHECK_KEEPS_ERRNO(old(NULL));
+  for (size_t size = 0; size <= 5 * MIB; size = next_size(size)) {
+    void *block = TAKEN(malloc(size), size);
+    CHECK_KEEPS_ERRNO(sized(block, size));
+    block = TAKEN(realloc(malloc(size / 2 + 1), size + 1), size + 1);
+    CHECK_KEEPS_ERRNO(sized(block, size + 1));
+    for (size_t alignment = 8; alignment <= 64 * KIB; alignment *= 16) {
+      block = TAKEN_ALIGNED(aligned_alloc(alignment, size), size, alignment < 16 ? 16 : alignment);
+      CHECK_KEEPS_ERRNO(aligned(block, alignment, size));
+    }
+    block = TAKEN(malloc(size), size);
+    CHECK_KEEPS_ERRNO(old(block));
+  }
+  for (int i = 0; i < 3 * TIERS; i++) {
+    size_t size = tier_sizes[i % TIERS], before = resident_bytes();
+    for (size_t bytes = 0; bytes < 32 * MIB; bytes += size) {
+      void *block = i / TIERS == 1 ? aligned_alloc(64, size) : malloc(size);
+      CHECK(block != NULL, "%zu bytes", size);
+      memset(block, 1, size);
+      if (i / TIERS == 0) sized(block, size);
+      if (i / TIERS == 1) aligned(block, 64, size);
+      if (i / TIERS == 2) old(block);
+    }
+    CHECK(resident_bytes() < before + 16 * MIB, "%zu bytes are not free: way %d", size, i / TIERS);
+  }
+}
+
 /* What the C library allocates for its caller comes from the same allocator. */
 static void from_the_c_library(void) {
   free(TAKEN(strdup("text"), 5));
@@ -234,6 +299,8 @@ int main(void) {
   free_keeps_errno();
   alignments();
   wrong_alignments();
+  alignments_too_large();
+  other_ways_to_free();
   from_the_c_library();
   return 0;
 }

@@ -9,6 +9,8 @@
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t), *__libc_valloc(size_t), *__libc_pvalloc(size_t);
 extern void __libc_free(void *);
+extern int __libc_mallopt(int, int);
+extern struct mallinfo __libc_mallinfo(void);
 
 /* Blocks of one name go to the functions of the other. */
 static void names_behind_the_names(void) {
@@ -36,6 +38,8 @@ static void names_behind_the_names(void) {
   errno = 0;
   CHECK(__libc_malloc(opaque_size(SIZE_MAX)) == NULL && errno == ENOMEM, "errno is %d", errno);
   CHECK(__libc_realloc(malloc(10), 0) == NULL, "__libc_realloc(p, 0) frees");
+  CHECK(__libc_mallopt(M_MXFAST, 64) == 1 && __libc_mallopt(M_MXFAST, -1) == 0, "__libc_mallopt");
+  CHECK(__libc_mallinfo().uordblks > 0, "__libc_mallinfo");
 }
 
 static void what_is_in_use(void) {
@@ -65,19 +69,75 @@ static void what_is_in_use(void) {
   CHECK(after.uordblks < during.uordblks - grown / 2, "%zu bytes are still in use", after.uordblks);
 }
 
-/* What glibc returns is up to where its blocks happen to lie; here all of it is free memory within the bound. */
-static void trimming(void) {
-  size_t count = 20 * MIB / 1000;
+static void use_and_free(size_t bytes) {
+  size_t count = bytes / 1000;
   void **block = calloc(count, sizeof(void *));
   for (size_t i = 0; i < count; i++) block[i] = memset(malloc(1000), 1, 1000);
   for (size_t i = 0; i < count; i++) free(block[i]);
   free(block);
-  size_t resident = resident_bytes();
-  int trimmed = malloc_trim(0);
+}
+
+/* What glibc returns is up to where its blocks happen to lie; here all of it is free memory within the bound, and goes also
+ * when the last trim was a moment ago. */
+static void trimming(void) {
+  for (int round = 0; round < 3; round++) {
+    use_and_free(20 * MIB);
+    size_t resident = resident_bytes();
+    int trimmed = malloc_trim(0);
+    if (runs_as("system")) return;
+    CHECK(trimmed == 1 && resident_bytes() + 15 * MIB < resident, "malloc_trim is %d, resident before %zu, after %zu",
+          trimmed, resident, resident_bytes());
+    CHECK(malloc_trim(0) == 0, "malloc_trim found something a second time");
+  }
+  void *mapped = memset(malloc(40 * MIB), 1, 40 * MIB);
+  free(mapped);
+  size_t before = resident_bytes();
+  CHECK(malloc_trim(0) == 1 && resident_bytes() + 35 * MIB < before, "a mapping stays: resident before %zu, after %zu",
+        before, resident_bytes());
+}
+
+static void trimming_but_for_a_pad(void) {
   if (runs_as("system")) return;
-  CHECK(trimmed == 1 && resident_bytes() + 15 * MIB < resident, "malloc_trim is %d, resident before %zu, after %zu",
-        trimmed, resident, resident_bytes());
-  CHECK(malloc_trim(0) == 0, "malloc_trim found something a second time");
+  usleep(100000);
+  use_and_free(20 * MIB);
+  CHECK(malloc_trim(SIZE_MAX) <= 1 && malloc_trim((size_t)PTRDIFF_MAX) <= 1, "a pad that is more than there is");
+  usleep(100000);
+  size_t resident = resident_bytes(), after;
+  CHECK(malloc_trim(8 * MIB) == 1, "nothing beside the pad");
+  after = resident_bytes();
+  CHECK(after + 10 * MIB < resident && after + 14 * MIB > resident, "resident before %zu, after %zu", resident, after);
+  CHECK(malloc_trim(0) == 1 && resident_bytes() + 6 * MIB < after, "the pad stays: resident %zu", resident_bytes());
+}
+
+static uint64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* A program that trims between all that it does: most of its calls have little to do, and do nothing. */
+static void trimming_all_the_time(void) {
+  enum { LIVE = 64, CALLS = 20000, AT_LEAST_MS = 100 };
+  void *block[LIVE] = {NULL};
+  unsigned random = 1, released = 0;
+  uint64_t start = now_ms();
+  int calls = 0;
+  for (; calls < CALLS || now_ms() < start + AT_LEAST_MS; calls++) {
+    random = random * 1103515245 + 12345;
+    size_t at = (random >> 16) % LIVE, size = 100 + (random >> 8) % 60000;
+    free(block[at]);
+    block[at] = malloc(size);
+    CHECK(block[at] != NULL, "%zu bytes", size);
+    fill_block(block[at], size);
+    released += (unsigned)malloc_trim(0);
+  }
+  uint64_t took = now_ms() - start;
+  for (int i = 0; i < LIVE; i++) free(block[i]);
+  printf("%u of %d calls in %lu ms returned memory\n", released, calls, (unsigned long)took);
+  if (runs_as("system")) return;
+  /* One in 16 ms, and those before their time that find more and more. */
+  CHECK(released > 0 && released <= took / 16 + 10, "%u of %d calls in %lu ms returned memory", released, calls,
+        (unsigned long)took);
 }
 
 static void info_as_xml(void) {
@@ -114,6 +174,8 @@ int main(void) {
   what_is_in_use();
   names_behind_the_names();
   trimming();
+  trimming_but_for_a_pad();
+  trimming_all_the_time();
   info_as_xml();
   settings();
   malloc_stats();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  * One thread only allocates, another one only frees, for as long as it takes to see whether what is freed comes back: the
- * resident set stays below 1.25 times what is live (of ACE's blocks alone, 1.35), for blocks of each kind and for a mix.
+ * resident set stays below 1.25 times what is live, for blocks of each kind and for a mix.
  * runs: preload */
 #include <malloc.h>
 #include <pthread.h>
@@ -46,7 +46,7 @@ static void produce(size_t low, size_t high, size_t total) {
 }
 
 /* In a process of its own: nothing of the last run is in the way. */
-static int run(size_t low, size_t high, double bound) {
+static int run(size_t low, size_t high) {
   live_goal = 256 * MIB;
   memset(queue, 1, sizeof queue); /* resident from the start */
   use_every_tier();
@@ -64,23 +64,20 @@ static int run(size_t low, size_t high, double bound) {
   printf("blocks of %zu to %zu bytes: resident at most %.3f of what is live\n", low, high,
          (double)most / (double)live_goal);
   fflush(stdout);
-  CHECK((double)most <= bound * (double)live_goal, "blocks of %zu to %zu bytes", low, high);
+  CHECK((double)most <= 1.25 * (double)live_goal, "blocks of %zu to %zu bytes", low, high);
   return 0;
 }
 
 int main(void) {
   check_allocator();
-  /* ACE's magazines hold up to 1 MiB a class in each of the two threads, and the bound on dirty memory comes on top. */
   static const struct {
     size_t low, high;
-    double bound;
-  } ranges[] = {{16, 1000, 1.25},    {128, 128, 1.25},      {1025, 8000, 1.25},
-                {9000, 52000, 1.25}, {60000, 900000, 1.35}, {16, 52000, 1.25}};
+  } ranges[] = {{16, 1000}, {128, 128}, {1025, 8000}, {9000, 52000}, {60000, 900000}, {16, 52000}};
   for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
     pid_t pid = fork();
     if (pid == 0) {
       alarm(200);
-      _exit(run(ranges[i].low, ranges[i].high, ranges[i].bound));
+      _exit(run(ranges[i].low, ranges[i].high));
     }
     wait_for(pid, i);
   }

@@ -93,10 +93,10 @@ END
 
 # CPython's own tests. What measures memory by its address space, counts on glibc's malloc, or mostly sleeps is left out.
 python_tests=(
-  test_array test_ast test_bigmem test_bytes test_bz2 test_capi test_codecs test_collections test_compile test_copy
+  test_array test_ast test_bigmem test_bytes test_bz2 test_codecs test_collections test_compile test_copy
   test_csv test_ctypes test_decimal test_deque test_dict test_email test_exceptions test_format test_fractions test_functools
   test_gc test_generators test_heapq test_io test_itertools test_json test_list test_long test_lzma test_marshal
-  test_memoryview test_mmap test_pickle test_pyexpat test_re test_set test_sqlite3 test_struct test_threading
+  test_memoryview test_mmap test_pickle test_pyexpat test_re test_set test_struct test_threading
   test_traceback test_unicode test_weakref test_xml_etree_c test_zlib
 )
 

@@ -3,7 +3,11 @@
 needs_nginx() { PATH=$PATH:/usr/sbin need nginx wrk; }
 prepare_nginx() {
   note "$(PATH=$PATH:/usr/sbin nginx -v 2>&1), $(wrk -v 2>&1 | head -1 | cut -d' ' -f1-2)"
-  mkdir "$shared/files" && cp "$root"/docs/*.md "$root"/c_src/*/*.c "$shared/files/"
+  mkdir "$shared/files" && cp "$root"/docs/*.md "$shared/files/" || return
+  local source
+  for source in "$root"/c_src/*/*.c; do # some have the same name in two folders
+    cp "$source" "$shared/files/$(basename "$(dirname "$source")")-$(basename "$source")" || return
+  done
   # wrk knows only how long to run. It is interrupted after so many responses, to do the same work each time.
   cat >"$shared/count.lua" <<'END'
 local ffi = require("ffi")
