@@ -4,7 +4,7 @@
 //! `libhakmem.a` that the build script made) and `tests/c/unit_*.c` (which include the whole core, assertions on), and
 //! `misuse::<name>` for `tests/misuse/*.c` (which must abort with the message that their first lines state), and
 //! `process::<name>::<allocator>` for `tests/process/*` (which call malloc itself: `tests/process/process.h`). A new file
-//! is a new test. A program is compiled when its test runs, so in parallel and only if asked for, and again only when
+//! is a new test. `fuzz::replay` runs the corpus of `tests/fuzz`. A program is compiled when its test runs, so in parallel and only if asked for, and again only when
 //! something it is made from is newer.
 //!
 //! `cargo test -p hakmem-src --test c_tests -- c::test_sizes` runs one. HAK_TEST_SEED and HAK_TEST_SHORT are explained in
@@ -40,6 +40,7 @@ fn main() {
     for source in sources("tests/process", &[""]) {
         trials.extend(process_trials(&source));
     }
+    trials.push(Trial::test("fuzz::replay", run_fuzz_replay));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -64,6 +65,20 @@ fn run_misuse(source: &Path) -> Result<(), Failed> {
     let mut command = Command::new(checker.clone()?);
     command.arg(program).arg(source);
     run(command, &name)
+}
+
+/// The fuzzer's state machine, without libFuzzer, on its corpus and a few random inputs.
+fn run_fuzz_replay() -> Result<(), Failed> {
+    let folder = root().join("tests/fuzz");
+    let mut build = Program::new(&folder.join("replay.c"), "fuzz_replay");
+    build
+        .include("c_src")
+        .depends_on("c_src")
+        .depends_on("tests/fuzz")
+        .arguments(&["-DHAK_DEBUG=2", "-DFUZZ_CORPUS=\"tests/fuzz/corpus\""]);
+    let mut command = Command::new(build.build()?);
+    command.current_dir(root());
+    run(command, "fuzz_replay")
 }
 
 /// One for each allocator of the line "runs: ..."; those in C++ are ignored where there is no compiler for it.

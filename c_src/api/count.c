@@ -6,10 +6,8 @@
 /* The tier of a block of a slab or a span; HAK_TIERS for what is in none of a thread's. */
 static unsigned count_tier(const void *p) {
   hak_tag_t tag = hak_tagmap_get_mt(p);
-  if (hak_tag_is_slab(tag)) {
-    return hak_slab_classes[hak_tag_class(tag)].block_bytes <= HAK_TINY_MAX ? HAK_AT_TINY : HAK_AT_MID;
-  }
-  if (hak_tag_is_span(tag)) return hak_tag_class(tag) < HAK_POOL_CLASSES ? HAK_AT_POOL : HAK_AT_ACE;
+  if (hak_tag_is_slab(tag)) return hak_slab_class_tier(hak_tag_class(tag));
+  if (hak_tag_is_span(tag)) return hak_span_class_tier(hak_tag_class(tag));
   return HAK_TIERS;
 }
 

@@ -83,11 +83,9 @@ void hak_slab_unclaim_mt(hak_theap_t *heap) {
   if (released != 0) hak_purge_bound_mt(released);
 }
 
-static unsigned slab_tier(unsigned class_number) { return class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID; }
-
 /* Counts what came back to the slab, when its list is taken or the slab is empty: not block by block. */
 static void slab_count_returned(hak_theap_t *heap, const hak_slab_t *slab) {
-  hak_stats_returned(heap, slab_tier(slab->class_number), slab->free_blocks);
+  hak_stats_returned(heap, hak_slab_class_tier(slab->class_number), slab->free_blocks);
 }
 
 HAK_SLOW_STATIC void slab_became_empty(hak_theap_t *heap, hak_slab_t *slab) {
@@ -161,7 +159,7 @@ static hak_block_t *slab_take_list(hak_theap_t *heap, hak_slab_t *slab, hak_bin_
   bin->head = block->next;
   bin->room = info->bin_room - slab->free_blocks + 1;
   slab_count_returned(heap, slab);
-  hak_stats_served(heap, slab_tier(slab->class_number), slab->free_blocks);
+  hak_stats_served(heap, hak_slab_class_tier(slab->class_number), slab->free_blocks);
   slab->free = NULL;
   slab->free_blocks = 0;
   slab_unlist(heap, slab);
@@ -186,7 +184,7 @@ static hak_block_t *slab_carve(hak_theap_t *heap, hak_slab_t *slab, hak_bin_t *b
   }
   bin->head = next;
   bin->room = info->bin_room - (int32_t)blocks + 1;
-  hak_stats_served(heap, slab_tier(slab->class_number), blocks);
+  hak_stats_served(heap, hak_slab_class_tier(slab->class_number), blocks);
   slab->carved = (uint16_t)(slab->carved + blocks);
   char *end = first + (size_t)blocks * info->block_bytes;
   hak_store_relaxed(&slab->frontier, end);
@@ -235,8 +233,8 @@ HAK_SLOW_STATIC hak_block_t *slab_take_one(hak_theap_t *heap, unsigned class_num
   }
   hak_block_t *block = slab->free;
   slab->free = block->next;
-  hak_stats_returned(heap, slab_tier(class_number), 1);
-  hak_stats_served(heap, slab_tier(class_number), 1);
+  hak_stats_returned(heap, hak_slab_class_tier(class_number), 1);
+  hak_stats_served(heap, hak_slab_class_tier(class_number), 1);
   if (--slab->free_blocks == 0) {
     slab_unlist(heap, slab);
     if (slab->carved < hak_slab_classes[class_number].capacity) slab_list(heap, slab, false);
@@ -259,7 +257,7 @@ hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number) {
     }
     hak_slab_leave(heap);
     if (block == NULL) return NULL;
-    hak_stats_refilled(heap, slab_tier(class_number));
+    hak_stats_refilled(heap, hak_slab_class_tier(class_number));
   }
   block->key = 0;
   return block;

@@ -25,6 +25,14 @@
 /* Tiers by number, as HAK_TIER_* of the public header. */
 enum { HAK_AT_TINY, HAK_AT_MID, HAK_AT_POOL, HAK_AT_ACE, HAK_AT_MMAP };
 
+/* The tier of a slab class, and of a span class. */
+HAK_FAST unsigned hak_slab_class_tier(unsigned class_number) {
+  return class_number <= HAK_TINY_CLASSES ? HAK_AT_TINY : HAK_AT_MID;
+}
+HAK_FAST unsigned hak_span_class_tier(unsigned class_number) {
+  return class_number < HAK_POOL_CLASSES ? HAK_AT_POOL : HAK_AT_ACE;
+}
+
 HAK_FAST void hak_stats_refilled(hak_theap_t *heap, unsigned tier) { hak_count(&heap->tier[tier].refills, 1); }
 HAK_FAST void hak_stats_served(hak_theap_t *heap, unsigned tier, uint64_t blocks) {
   hak_count(&heap->tier[tier].served, blocks);

@@ -216,10 +216,9 @@ void hak_theap_forget_arena(hak_theap_t *heap, uint32_t arena_id, unsigned class
 
 void hak_theap_spill(hak_theap_t *heap, unsigned class_number, uint32_t blocks) {
   void *strays[HAK_POOL_MAGAZINE_BLOCKS_MAX];
-  unsigned tier = class_number < HAK_POOL_CLASSES ? HAK_AT_POOL : HAK_AT_ACE;
   hak_magazine_t *magazine = hak_magazine_of(heap, class_number);
   if (blocks == 0) return;
-  hak_theap_free_strays(strays, hak_magazine_spill(heap, tier, magazine, blocks, strays));
+  hak_theap_free_strays(strays, hak_magazine_spill(heap, hak_span_class_tier(class_number), magazine, blocks, strays));
 }
 
 void hak_theap_flush_magazine(hak_theap_t *heap, unsigned class_number) {

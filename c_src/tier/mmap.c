@@ -391,37 +391,40 @@ size_t hak_mmap_bytes_mt(const void *p) {
   return hak_mmap_find_mt(p, &list);
 }
 
+/* Cuts a live block down to `bytes`; the rest goes to the cache. Frees the lock. */
+static void mmap_shrink_unlock(mmap_block_t *block, size_t bytes) {
+  size_t rest = block->bytes - bytes;
+  hak_extent_t too_many = hak_mmap_cache_put_locked(
+      (hak_extent_t){.base = block->base + bytes, .bytes = rest, .dirty = rest, .freed_ms = hak_os_now_ms()});
+  block->bytes = bytes;
+  mmap_live_bytes -= rest;
+  mmap_unlock_changed(0);
+  mmap_unmap(too_many);
+  mmap_trim(false, MMAP_EVICT_MAX, rest + MMAP_EVICT_BYTES);
+  hak_purge_dirtied_mt();
+}
+
 void *hak_mmap_resize_mt(void *p, size_t bytes) {
   size_t page = hak_os_page_bytes();
   if (bytes > PTRDIFF_MAX - page) return mmap_out_of_memory(bytes);
   bytes = hak_align_up(bytes, page);
-  hak_extent_t too_many = {0};
   hak_lock(&hak_mmap_lock);
   mmap_block_t *block = mmap_find_locked(p);
   hak_check(block != NULL);
   size_t old_bytes = block->bytes;
   hak_mmap_list_t *list = block->list;
-  if (bytes > old_bytes && HAK_UNLIKELY(!hak_limit_take_mt(bytes - old_bytes))) {
+  if (bytes < old_bytes) {
+    mmap_shrink_unlock(block, bytes);
+    return p;
+  }
+  bool granted = bytes == old_bytes || HAK_LIKELY(hak_limit_take_mt(bytes - old_bytes));
+  if (bytes == old_bytes || !granted) {
     hak_unlock(&hak_mmap_lock);
-    return mmap_refused();
+    return granted ? p : mmap_refused();
   }
-  if (bytes <= old_bytes) {
-    block->bytes = bytes;
-    mmap_live_bytes -= old_bytes - bytes;
-    if (bytes != old_bytes) {
-      size_t rest = old_bytes - bytes;
-      too_many = hak_mmap_cache_put_locked(
-          (hak_extent_t){.base = (char *)p + bytes, .bytes = rest, .dirty = rest, .freed_ms = hak_os_now_ms()});
-    }
-  } else {
-    mmap_remove_locked(block); /* nobody may find it while it moves; its place in the table stays ours: see below */
-    mmap_moving_bytes += old_bytes;
-  }
+  mmap_remove_locked(block); /* nobody may find it while it moves; its place in the table stays ours: see below */
+  mmap_moving_bytes += old_bytes;
   mmap_unlock_changed(0);
-  mmap_unmap(too_many);
-  if (bytes < old_bytes) mmap_trim(false, MMAP_EVICT_MAX, old_bytes - bytes + MMAP_EVICT_BYTES);
-  if (bytes < old_bytes) hak_purge_dirtied_mt();
-  if (bytes <= old_bytes) return p;
 
   char *moved = hak_os_remap(p, old_bytes, bytes);
   if (moved == NULL && errno == ENOMEM && mmap_trim(true, MMAP_EVICT_ALL, SIZE_MAX))

@@ -5,7 +5,11 @@
 #
 # Without a kind: all four. TEST is the name of a test as ctest knows it (test_sizes, misuse_stack); without any, all C
 # tests except those that the tool cannot run, which are named below. HAK_TEST_SHORT=0 in the environment does the full
-# work; the default is a tenth. Builds in build/sanitize-KIND.
+# work; the default is a tenth. Builds in build/sanitize-KIND; HAK_PLAIN_BUILD in the environment names another folder for
+# valgrind, with a build that is there already.
+#
+# `address` looks for undefined behaviour, too: one build and one run for both. `undefined` alone runs what the other one
+# left out, unless it is given tests.
 set -u -o pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -30,7 +34,7 @@ tests=("$@")
 # millions of blocks is left out, and what starts itself anew or looks at its own stack. Its mremap reports ENOMEM where the
 # kernel says EFAULT, which unit_mmap takes for a failure that nobody ordered.
 skip_address='^(test_oom|test_fork|test_heap_fork)$'
-skip_undefined='^$'
+only_undefined=$skip_address
 skip_thread='^test_oom$'
 skip_valgrind='^(test_oom|test_fork|test_heap_fork|test_sizes|test_collect|test_thread_exit|test_threads|test_options|test_aligned|test_limit|unit_mmap|unit_profile)$'
 
@@ -43,43 +47,58 @@ if command -v ninja >/dev/null; then
   generator=(-G Ninja)
 fi
 
+# Runs one test in valgrind: what reads memory that was never written, and jumps on it, in the core; it knows nothing of
+# our blocks' bounds.
+run_in_valgrind() {
+  local name=$1 log=$2.$1.log start=$SECONDS
+  if valgrind -q --error-exitcode=99 "$2/tests/c/tests/$name" >"$log" 2>&1; then
+    echo "valgrind: $name passed, $((SECONDS - start)) s"
+  else
+    echo "valgrind: $name FAILED"
+    tail -40 "$log"
+    return 1
+  fi
+}
+export -f run_in_valgrind
+
 run_kind() {
-  local kind=$1 folder="$root/build/sanitize-$1" skip="skip_$1" options=() test_options=()
-  [ "$kind" = valgrind ] || options=(-DHAK_SANITIZE="$kind")
+  local kind=$1 folder="$root/build/sanitize-$1" skip="skip_$1" only="only_$1"
+  local configure=(-DCMAKE_BUILD_TYPE=RelWithDebInfo) select=() targets=() names
   # A TSan of gcc 12 fails to map its shadow when addresses are randomised over more bits than it knows.
   local prefix=()
-  # A test and its program have one name; the checker is what starts misuse programs.
-  local targets=()
-  [ ${#tests[@]} -eq 0 ] || targets=(--target hak_expect "${tests[@]}")
   [ "$kind" != thread ] || prefix=(setarch "$(uname -m)" -R)
-  cmake -S "$root" -B "$folder" "${generator[@]}" -DCMAKE_BUILD_TYPE=RelWithDebInfo "${options[@]}" >"$folder.log" 2>&1 &&
-    cmake --build "$folder" -j "$(nproc)" "${targets[@]}" >>"$folder.log" 2>&1 || {
+  if [ "$kind" != valgrind ]; then
+    configure+=(-DHAK_SANITIZE="$kind")
+  elif [ -n "${HAK_PLAIN_BUILD:-}" ]; then
+    folder=$HAK_PLAIN_BUILD
+  fi
+  cmake -S "$root" -B "$folder" "${generator[@]}" "${configure[@]}" >"$folder.log" 2>&1 || {
     tail -40 "$folder.log"
     return 1
   }
+
   if [ ${#tests[@]} -gt 0 ]; then
-    test_options=(-R "^($(IFS='|' && echo "${tests[*]}"))\$")
+    select=(-R "^($(IFS='|' && echo "${tests[*]}"))\$")
+  elif [ -n "${!only:-}" ]; then
+    select=(-R "${!only}")
   else
-    test_options=(-E "${!skip}")
+    select=(-E "${!skip}")
   fi
+  # A test and its program have one name; hak_expect starts the misuse programs, which valgrind has no business with.
+  names=$(ctest --test-dir "$folder" -N "${select[@]}" | sed -n 's/^ *Test *#[0-9]*: //p')
+  [ "$kind" != valgrind ] || names=$(grep -E '^(test|unit|fuzz)_' <<<"$names")
+  [ -n "$names" ] || { echo "$kind: no such test" && return 1; }
+  mapfile -t targets <<<"$names"
+  cmake --build "$folder" -j "$(nproc)" --target hak_expect "${targets[@]}" >>"$folder.log" 2>&1 || {
+    tail -40 "$folder.log"
+    return 1
+  }
+
   if [ "$kind" = valgrind ]; then
-    # Reads of memory that was never written, and jumps on it, in the core; it knows nothing of our blocks' bounds.
-    # Misuse programs run as they are: the checker starts them.
-    local status=0 ran=0 name
-    for name in $(cd "$folder" && ctest -N "${test_options[@]}" | sed -n 's/^ *Test *#[0-9]*: \(test_\|unit_\)/\1/p'); do
-      if valgrind -q --error-exitcode=99 "$folder/tests/c/tests/$name" >"$folder.$name.log" 2>&1; then
-        echo "valgrind: $name passed"
-      else
-        echo "valgrind: $name FAILED"
-        tail -40 "$folder.$name.log"
-        status=1
-      fi
-      ran=1
-    done
-    [ $ran = 1 ] || { echo "valgrind: no such test" && status=1; }
-    return $status
+    printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I NAME bash -c 'run_in_valgrind NAME "$1"' - "$folder"
+    return
   fi
-  "${prefix[@]}" ctest --test-dir "$folder" -j "$(nproc)" --no-tests=error --output-on-failure --timeout 600 "${test_options[@]}"
+  "${prefix[@]}" ctest --test-dir "$folder" -j "$(nproc)" --no-tests=error --output-on-failure --timeout 600 "${select[@]}"
 }
 
 mkdir -p "$root/build"

@@ -78,6 +78,26 @@ TEST_UNUSED static void child_aborts(void (*body)(size_t), size_t argument, cons
   CHECK(strstr(child.output, words) != NULL, "the child for %zu said, not \"%s\":\n%s", argument, words, child.output);
 }
 
+/* ---- Failures, one after the other --------------------------------------------------------------------------------- */
+
+/* What a child ends with that made fewer calls of the system than were to come before the failures. */
+#define NOT_REACHED 3
+
+/* Runs `body(n)` in a new process for n = 0, step, 2 * step and so on, until a run ends with NOT_REACHED, which takes `least`
+ * calls or more. `failures` is how many fail from the n-th on, for the message. */
+TEST_UNUSED static void fail_each(void (*body)(size_t), unsigned failures, size_t step, size_t least) {
+  size_t n = 0;
+  for (; n < 5000; n += step) {
+    child_t child = child_run(body, n);
+    if (WIFEXITED(child.status) && WEXITSTATUS(child.status) == NOT_REACHED) {
+      break;
+    }
+    CHECK(child.status == 0, "%u failures from call %zu on: status 0x%x:\n%s", failures, n, (unsigned)child.status,
+          child.output);
+  }
+  CHECK(n >= least && n < 5000, "only %zu calls", n);
+}
+
 /* How often a text has another one in it. */
 TEST_UNUSED static size_t occurrences(const char *text, const char *part) {
   size_t n = 0;

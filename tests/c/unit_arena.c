@@ -218,7 +218,7 @@ static void test_second_level(void **state) {
 
 /* ---- Failures ---------------------------------------------------------------------------------------------------- */
 
-enum { NOT_REACHED = 3, BLOCKS = 40 };
+enum { BLOCKS = 40 };
 
 static unsigned failures; /* how many from the n-th on */
 static bool failing;
@@ -310,25 +310,12 @@ static void run(size_t n) {
   }
 }
 
-static void fail_each(size_t step) {
-  size_t n = 0;
-  for (; n < 5000; n += step) {
-    child_t child = child_run(run, n);
-    if (WIFEXITED(child.status) && WEXITSTATUS(child.status) == NOT_REACHED) {
-      break;
-    }
-    CHECK(child.status == 0, "%u failures from call %zu on: status 0x%x:\n%s", failures, n, (unsigned)child.status,
-          child.output);
-  }
-  CHECK(n >= 20 && n < 5000, "only %zu calls", n);
-}
-
 static void test_failures(void **state) {
   (void)state;
   static const unsigned counts[] = {1, 4, FAIL_ALWAYS};
   for (size_t i = 0; i < COUNT_OF(counts); i++) {
     failures = counts[i];
-    fail_each(test_is_short() ? 7 : 1);
+    fail_each(run, failures, test_is_short() ? 7 : 1, 20);
   }
 }
 

@@ -189,8 +189,6 @@ static void aftermath(void) {
         (unsigned long long)stats.dirty_bytes);
 }
 
-enum { NOT_REACHED = 3 };
-
 static unsigned failures; /* how many from the n-th on */
 
 static void run(size_t n) {
@@ -206,20 +204,6 @@ static void run(size_t n) {
   }
 }
 
-/* n = 0, step, 2 * step, ... until a run gets through. */
-static void fail_each(size_t step) {
-  size_t n = 0;
-  for (; n < 5000; n += step) {
-    child_t child = child_run(run, n);
-    if (WIFEXITED(child.status) && WEXITSTATUS(child.status) == NOT_REACHED) {
-      break;
-    }
-    CHECK(child.status == 0, "%u failures from call %zu on: status 0x%x:\n%s", failures, n, (unsigned)child.status,
-          child.output);
-  }
-  CHECK(n >= 40 && n < 5000, "only %zu calls", n);
-}
-
 static void test_nothing(void **state) {
   (void)state;
   failures = 0;
@@ -231,19 +215,19 @@ static void test_nothing(void **state) {
 static void test_one(void **state) {
   (void)state;
   failures = 1;
-  fail_each(test_is_short() ? 5 : 1);
+  fail_each(run, failures, test_is_short() ? 5 : 1, 40);
 }
 
 static void test_several(void **state) {
   (void)state;
   failures = 4;
-  fail_each(test_is_short() ? 13 : 5);
+  fail_each(run, failures, test_is_short() ? 13 : 5, 40);
 }
 
 static void test_all(void **state) {
   (void)state;
   failures = FAIL_ALWAYS;
-  fail_each(test_is_short() ? 13 : 3);
+  fail_each(run, failures, test_is_short() ? 13 : 3, 40);
 }
 
 int main(void) {
