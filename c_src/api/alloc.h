@@ -10,7 +10,7 @@ HAK_FAST void *hak_bin_pop(size_t offset) {
   hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
   hak_block_t *block = bin->head;
   if (HAK_UNLIKELY(block == NULL)) return NULL;
-  bin->head = block->next;
+  bin->head = hak_block_next(block);
   bin->room++;
   block->key = 0; /* the mark of a free block; see hak_freed_key */
   return hak_counted(block);

@@ -46,7 +46,7 @@ try_features() {
   local feature
   build_and_run features release --features background,debug,stats,local-dynamic-tls
   grep -q 'assertions: level 1$' "$work/printed"
-  grep -q '^background: yes; counts hits: yes; local-dynamic TLS: yes; inlines hits: no; valgrind: no$' "$work/printed"
+  grep -q '^background: yes; counts hits: yes; local-dynamic TLS: yes; inlines hits: no; valgrind: no; secure: no$' "$work/printed"
   grep -q '^HAKMEM_BACKGROUND=1 (default 1)' "$work/printed"
   for feature in background debug stats; do build_and_run features release --features "$feature"; done
   grep -q '^background: no; counts hits: yes; local-dynamic TLS: no;' "$work/printed"
