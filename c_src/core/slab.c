@@ -166,7 +166,7 @@ static hak_block_t *slab_take_list(hak_theap_t *heap, hak_slab_t *slab, hak_bin_
 }
 
 /* The numbers from 0 on in a random order: no more than fit a byte (Fisher and Yates). */
-static void slab_shuffle(hak_theap_t *heap, uint8_t *order, uint32_t count) {
+static inline void slab_shuffle(hak_theap_t *heap, uint8_t *order, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
     uint32_t other = hak_random(&heap->random, i + 1);
     order[i] = order[other];

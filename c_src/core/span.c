@@ -116,7 +116,7 @@ static uint32_t span_new(unsigned class_number, hak_magazine_t *magazine, uint32
 }
 
 /* Puts the youngest blocks of a magazine into a random order (Fisher and Yates). */
-static void span_shuffle(hak_theap_t *heap, hak_magazine_t *magazine, uint32_t blocks) {
+static inline void span_shuffle(hak_theap_t *heap, hak_magazine_t *magazine, uint32_t blocks) {
   uintptr_t *slots = magazine->slots + magazine->count - blocks;
   for (uint32_t i = 1; i < blocks; i++) {
     uint32_t other = hak_random(&heap->random, i + 1);

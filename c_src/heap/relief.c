@@ -40,7 +40,7 @@ static bool relief_ask(size_t bytes) {
 
 /* In the secure build: whether blocks that this thread freed were still waiting. They are let go before anything else, whatever
  * the request failed for. */
-static bool relief_drain(const hak_relief_t *relief) {
+static inline bool relief_drain(const hak_relief_t *relief) {
   hak_theap_t *heap = hak_tls.heap;
   if (relief->over || heap == NULL || !hak_quarantine_drain(heap, "hak_free")) return false;
   hak_limit_met = false;
