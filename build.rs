@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The features that are options of the C build.
-const FEATURES: [(&str, &str); 5] = [
+const FEATURES: [(&str, &str); 6] = [
     ("OVERRIDE", "HAK_OVERRIDE"),
     ("LOCAL_DYNAMIC_TLS", "HAK_LOCAL_DYNAMIC_TLS"),
     ("BACKGROUND", "HAK_BACKGROUND"),
     ("DEBUG", "HAK_DEBUG"),
     ("STATS", "HAK_STATS"),
+    ("SECURE", "HAK_SECURE"),
 ];
 
 fn main() {

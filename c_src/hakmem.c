@@ -9,6 +9,10 @@
 #include "api/profile_names.h" /* so does this */
 #endif
 
+#if HAK_SECURE
+#include "api/secure_names.h" /* and this */
+#endif
+
 #include "base/log.c"
 
 #include "os/linux.c"
@@ -39,6 +43,10 @@
 #include "core/profile_walk.c"
 #endif
 
+#if HAK_SECURE
+#include "core/secret.c"
+#endif
+
 #include "tier/ace.c"
 #include "tier/mid.c"
 #include "tier/mmap.c"
@@ -55,6 +63,10 @@
 #include "heap/idle.c"
 #include "heap/relief.c"
 #include "heap/theap.c"
+
+#if HAK_SECURE
+#include "heap/quarantine.c"
+#endif
 
 #include "api/ace.c"
 #include "api/aligned.c"
@@ -77,6 +89,10 @@
 
 #ifdef HAK_VALGRIND
 #include "api/valgrind.c"
+#endif
+
+#if HAK_SECURE
+#include "api/secure.c"
 #endif
 
 #ifdef HAK_OVERRIDE

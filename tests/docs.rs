@@ -15,7 +15,8 @@ fn rows(source: &str) -> Vec<Vec<String>> {
     let text = source.replace("\\\n", " ");
     let table = text
         .lines()
-        .filter(|line| line.trim_start().starts_with("#define HAK_OPTIONS(X)"));
+        .filter(|line| line.starts_with("#define HAK_OPTIONS(X)") || line.starts_with("#define HAK_SECURE_OPTIONS(X)"))
+        .map(|line| line.replace("HAK_SECURE_OPTIONS(X)", "")); // the one that is part of the other
     let constant = |name: &str| {
         let start = format!("#define {name} ");
         source
@@ -24,7 +25,7 @@ fn rows(source: &str) -> Vec<Vec<String>> {
             .map(str::to_owned)
     };
     table
-        .flat_map(|line| line.split(" X(").skip(1))
+        .flat_map(|line| line.split(" X(").skip(1).map(str::to_owned).collect::<Vec<_>>())
         .map(|row| {
             let row = &row[..row.rfind(')').expect("a row ends with a parenthesis")];
             row.splitn(6, ',')

@@ -10,7 +10,7 @@ HAK_FAST void *hak_bin_pop(size_t offset) {
   hak_bin_t HAK_TLS *bin = hak_tls_bin(offset);
   hak_block_t *block = bin->head;
   if (HAK_UNLIKELY(block == NULL)) return NULL;
-  hak_block_t *next = block->next;
+  hak_block_t *next = hak_block_next(block);
   bin->head = next;
   __builtin_prefetch(next); /* the next hit reads its link: docs/decisions/bins.md */
   bin->room++;

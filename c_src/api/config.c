@@ -30,6 +30,9 @@
 #define CONFIG_VALGRIND 0
 #endif
 
+/* The largest request of a tier; in the secure build a block's trailer is in it, too. */
+#define CONFIG_MOST(max) ((max) - (HAK_SECURE ? HAK_TRAILER_BYTES : 0))
+
 static const char *config_yes(int value) { return value != 0 ? "yes" : "no"; }
 
 void hak_config_print(int fd) {
@@ -38,14 +41,14 @@ void hak_config_print(int fd) {
   hak_print(fd, "compiler: %s", __VERSION__);
   hak_print(fd, "flags: %s", HAK_BUILD_FLAGS);
   hak_print(fd, "malloc and free replaced: %s; assertions: level %d", config_yes(CONFIG_OVERRIDE), HAK_DEBUG_LEVEL);
-  hak_print(fd, "background: %s; counts hits: %s; local-dynamic TLS: %s; inlines hits: %s; valgrind: %s",
+  hak_print(fd, "background: %s; counts hits: %s; local-dynamic TLS: %s; inlines hits: %s; valgrind: %s; secure: %s",
             config_yes(HAK_BACKGROUND), config_yes(HAK_COUNTS_HITS), config_yes(CONFIG_LOCAL_DYNAMIC_TLS),
-            config_yes(CONFIG_INLINE_HITS), config_yes(CONFIG_VALGRIND));
-#define CONFIG_TIER(NAME, name, max, what)                                            \
-  if (HAK_TIER_##NAME == HAK_TIER_MMAP) {                                             \
-    hak_print(fd, "tier %s: built in, above; %s", #name, what);                       \
-  } else {                                                                            \
-    hak_print(fd, "tier %s: built in, to %zu bytes; %s", #name, (size_t)(max), what); \
+            config_yes(CONFIG_INLINE_HITS), config_yes(CONFIG_VALGRIND), config_yes(HAK_SECURE));
+#define CONFIG_TIER(NAME, name, max, what)                                                       \
+  if (HAK_TIER_##NAME == HAK_TIER_MMAP) {                                                        \
+    hak_print(fd, "tier %s: built in, above; %s", #name, what);                                  \
+  } else {                                                                                       \
+    hak_print(fd, "tier %s: built in, to %zu bytes; %s", #name, (size_t)CONFIG_MOST(max), what); \
   }
   HAK_TIERS_TABLE(CONFIG_TIER)
 #undef CONFIG_TIER
@@ -65,7 +68,8 @@ int hak_config_get(hak_config_t *config) {
                            .local_dynamic_tls = CONFIG_LOCAL_DYNAMIC_TLS,
                            .inlines_hits = CONFIG_INLINE_HITS,
                            .valgrind = CONFIG_VALGRIND,
-#define CONFIG_LIMIT(NAME, name, max, what) .tier_bytes[HAK_TIER_##NAME] = (max),
+                           .secure = HAK_SECURE,
+#define CONFIG_LIMIT(NAME, name, max, what) .tier_bytes[HAK_TIER_##NAME] = CONFIG_MOST(max),
                            HAK_TIERS_TABLE(CONFIG_LIMIT)
 #undef CONFIG_LIMIT
   };

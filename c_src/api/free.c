@@ -44,7 +44,7 @@ HAK_SLOW_STATIC void free_overflow_turned(hak_theap_t *heap, hak_slab_t *slab) {
 static void free_overflow_foreign(hak_block_t *block, hak_tag_t tag, const char *function);
 
 HAK_FAST void free_to_bin(hak_block_t *block, hak_bin_t HAK_TLS *bin) {
-  block->next = bin->head;
+  hak_block_link(block, bin->head);
   block->key = hak_freed_key(block);
   bin->head = block;
 }

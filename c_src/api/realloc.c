@@ -34,9 +34,7 @@ static void *realloc_move_in(hak_heap_t *heap, void *old, size_t bytes, size_t o
   return (void *)slot;
 }
 
-/* A mapping, resized to another size that only a mapping has; NULL when it has to be moved, or cannot be: `*over`, which
- * would take even more. */
-static void *realloc_mapping(void *p, const hak_block_info_t *info, size_t size, bool *over) {
+void *hak_realloc_mapping(void *p, const hak_block_info_t *info, size_t size, bool *over) {
   *over = false;
   if (size > PTRDIFF_MAX) return NULL;
   hak_relief_t relief = {0};
@@ -52,7 +50,7 @@ static void *realloc_mapping(void *p, const hak_block_info_t *info, size_t size,
 void *hak_realloc_checked(void *p, const hak_block_info_t *info, size_t size, const char *function) {
   if (info->tier == HAK_TIER_MMAP && size > HAK_ACE_MAX) {
     bool over;
-    void *resized = realloc_mapping(p, info, size, &over);
+    void *resized = hak_realloc_mapping(p, info, size, &over);
     if (resized != NULL || over) return resized;
   } else if (size <= info->bytes && (size >= info->bytes / 2 || hak_good_size(size) == info->bytes)) {
     return p;
@@ -101,7 +99,7 @@ static __attribute__((noinline)) void *realloc_sized_other(void *p, size_t align
       hak_block_info_t info = hak_block_check(p, "hak_realloc_aligned_sized");
       bool over = false;
       void *resized =
-          info.tier == HAK_TIER_MMAP ? realloc_mapping(p, &info, new_size == 0 ? 1 : new_size, &over) : NULL;
+          info.tier == HAK_TIER_MMAP ? hak_realloc_mapping(p, &info, new_size == 0 ? 1 : new_size, &over) : NULL;
       if (resized != NULL || over) return resized;
     }
   } else if (new_bytes <= HAK_ACE_MAX && hak_good_size(old_bytes) == hak_good_size(new_bytes)) {

@@ -4,6 +4,11 @@
 
 #include "base/attr.h"
 
+/* Whether this is the secure build (docs/security.md): asked as a constant, everywhere. */
+#ifndef HAK_SECURE
+#define HAK_SECURE 0
+#endif
+
 #define HAK_KIB ((size_t)1024)
 #define HAK_MIB (1024 * HAK_KIB)
 
@@ -124,6 +129,18 @@
 /* From this size on calloc has the system clear what was used before, which costs nothing but a fault for each page that is
  * touched afterwards: 2 to 5 times as much as clearing them here if that is all of them (docs/design.md). */
 #define HAK_CALLOC_PURGE_MIN (32 * HAK_MIB)
+
+/* The secure build. A block is asked for with room for a word at its end; so many bytes between what the program asked for and
+ * that word are filled and looked at. A thread keeps so many freed blocks from use, and no block that counts for more than a
+ * part of all their bytes. From a size on, freed memory is given back instead of cleared; it counts for a part of its size,
+ * and only its beginning is looked at. */
+#define HAK_TRAILER_BYTES sizeof(uint64_t)
+#define HAK_SLACK_FILL_MAX ((size_t)1024)
+#define HAK_QUARANTINE_BLOCKS 512u
+#define HAK_QUARANTINE_SHARE 4u
+#define HAK_WIPE_PURGE_MIN (256 * HAK_KIB)
+#define HAK_WIPE_PURGED_SHARE 16u
+#define HAK_WIPE_LOOK_MAX (64 * HAK_KIB)
 
 _Static_assert(HAK_SLICES == 64, "a segment's slices are one 64-bit mask");
 _Static_assert(HAK_TINY_MAX < HAK_MID_MAX && HAK_MID_MAX < HAK_POOL_MAX && HAK_POOL_MAX < HAK_ACE_MAX, "tiers ascend");

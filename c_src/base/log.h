@@ -12,6 +12,10 @@
 #define HAK_BAD_HEAP "not a block of this heap"
 #define HAK_BAD_DESTROYED "not a live heap"
 #define HAK_BAD_OVERWRITTEN "a free block was written to"
+#define HAK_BAD_OVERRUN "bytes behind the block were written to" /* these in the secure build */
+#define HAK_BAD_UNDERRUN "bytes in front of the block were written to"
+#define HAK_BAD_SIZE "not the size it was allocated with"
+#define HAK_BAD_ALIGNMENT "not the alignment it was allocated with"
 
 /* Formats as snprintf does, for %s %d %u %zu %lu %lx %llu only, and returns the length written (without the NUL). */
 HAK_HIDDEN size_t hak_format(char *out, size_t capacity, const char *format, ...) HAK_PRINTF(3, 4);

@@ -15,10 +15,13 @@
             : ROOM_BY_BYTES(bytes) < HAK_BIN_BLOCKS_MIN ? HAK_BIN_BLOCKS_MIN \
                                                         : ROOM_BY_BYTES(bytes))
 
-/* A block of at most HAK_CARRY_MAX carries others of those behind its link and its key. Each counts as one of that size. */
+/* A block of at most HAK_CARRY_MAX carries others of those behind its link and its key. Each counts as one of that size. In the
+ * secure build none does: no address is in a free block but as its link. */
 #define RING_FITTING(bytes) (((bytes)-2 * sizeof(void *)) / sizeof(void *))
-#define RING_CARRIED(bytes) \
-  ((bytes) > HAK_CARRY_MAX ? 0 : RING_FITTING(bytes) < HAK_CARRIED_MAX ? RING_FITTING(bytes) : HAK_CARRIED_MAX)
+#define RING_CARRIED(bytes)                                      \
+  (HAK_SECURE || (bytes) > HAK_CARRY_MAX   ? 0                   \
+   : RING_FITTING(bytes) < HAK_CARRIED_MAX ? RING_FITTING(bytes) \
+                                           : HAK_CARRIED_MAX)
 #define RING(bytes) ((bytes) <= HAK_CARRY_MAX ? HAK_CARRY_MAX * (1 + RING_CARRIED(bytes)) : (bytes))
 
 /* After Lemire, Kaser, Kurz, "Faster Remainder by Direct Computation" (2019). With magic = ceil(2^32 / d) it is

@@ -3,11 +3,20 @@
 #ifndef HAK_CORE_OPTIONS_H
 #define HAK_CORE_OPTIONS_H
 
-#include "base/attr.h"
+#include "base/limits.h"
 
 /* What the background thread's option is by default, for builds that want it. */
 #ifndef HAK_BACKGROUND
 #define HAK_BACKGROUND 0
+#endif
+
+/* Those of the secure build. */
+#if HAK_SECURE
+#define HAK_SECURE_OPTIONS(X)                                  \
+  X(quarantine_kib, QUARANTINE_KIB, 1024, 0, INT64_MAX / 1024, \
+    "freed blocks that a thread keeps from use for a while (0: none)")
+#else
+#define HAK_SECURE_OPTIONS(X)
 #endif
 
 /*   X(name, NAME, default, least, most, meaning) */
@@ -29,6 +38,7 @@
   X(limit_kib, LIMIT_KIB, 0, 0, INT64_MAX / 1024, "the most that may be held for the program (0: no limit)")        \
   X(mmap_cache_kib, MMAP_CACHE_KIB, 65536, 0, INT64_MAX / 1024,                                                     \
     "free mappings kept by the mmap tier, or half of its live bytes if larger")                                     \
+  HAK_SECURE_OPTIONS(X)                                                                                             \
   X(profile, PROFILE, 0, 0, 2,                                                                                      \
     "in builds with HAK_PROFILE: 1 profiles from the start, 2 writes the profile at exit, too")                     \
   X(profile_rate, PROFILE_RATE, 524288, 0, INT64_MAX / 1024,                                                        \

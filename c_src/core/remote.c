@@ -40,7 +40,7 @@ HAK_SLOW_STATIC bool remote_is_taken(hak_theap_t *owner) {
 static void remote_push_mt(hak_theap_t *owner, hak_block_t *first, hak_block_t *last) {
   uint64_t inbox = hak_load_relaxed(&owner->xinbox), posts, mine;
   do {
-    last->next = remote_first(inbox);
+    hak_block_link(last, remote_first(inbox));
     posts = (inbox >> REMOTE_COUNT_SHIFT) + 1; /* counts round after 65536 */
     mine = posts << REMOTE_COUNT_SHIFT | (uintptr_t)first;
   } while (
@@ -77,7 +77,7 @@ bool hak_remote_free(hak_theap_t *heap, hak_block_t *block, hak_tag_t tag) {
 
 void hak_remote_free_chain(hak_theap_t *heap, hak_block_t *chain) {
   while (chain != NULL) {
-    hak_block_t *next = chain->next;
+    hak_block_t *next = hak_block_next(chain);
     (void)hak_remote_free(heap, chain, hak_tagmap_get_mt(chain));
     chain = next;
   }
@@ -103,7 +103,7 @@ static inline bool remote_to_bin(hak_tls_t *tls, hak_block_t *block) {
   hak_bin_t *bin = &tls->bin[(view - HAK_VIEW_SLAB) / HAK_BIN_SCALE];
   if (bin->room <= 0 || HAK_UNLIKELY(block->key != hak_freed_key(block))) return false;
   bin->room--;
-  block->next = bin->head;
+  hak_block_link(block, bin->head);
   bin->head = block;
   return true;
 }
@@ -119,7 +119,7 @@ static void remote_take(hak_theap_t *heap, hak_tls_t *tls, hak_block_t *block) {
 /* Takes in a carrier and what it carries; returns how many blocks that was. */
 static uint32_t remote_take_carrier(hak_theap_t *heap, hak_tls_t *tls, hak_block_t *carrier) {
   uint32_t slots = hak_remote_class(hak_tagmap_get_mt(carrier))->ring_slots, taken = 1;
-  if (carrier->next != NULL) hak_prefetch_write(carrier->next);
+  if (hak_block_next(carrier) != NULL) hak_prefetch_write(hak_block_next(carrier));
   for (uint32_t i = slots; i != 0 && carrier->carried[i - 1] != NULL; i--) hak_prefetch_write(carrier->carried[i - 1]);
   for (; slots != 0 && carrier->carried[slots - 1] != NULL; slots--, taken++) {
     remote_take(heap, tls, carrier->carried[slots - 1]);
@@ -136,7 +136,7 @@ bool hak_remote_drain(hak_theap_t *heap, hak_tls_t *tls, uint32_t blocks) {
       heap->pending = remote_first(hak_swap_acquire(&heap->xinbox, 0));
     }
     hak_block_t *carrier = heap->pending;
-    heap->pending = carrier->next;
+    heap->pending = hak_block_next(carrier);
     taken += remote_take_carrier(heap, tls, carrier);
   }
   if (taken != 0) hak_count(&heap->remote_blocks, taken);

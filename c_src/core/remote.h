@@ -32,7 +32,7 @@ HAK_FAST void hak_remote_end(hak_ring_t *ring) {
 /* Makes a block the first carrier of a ring. */
 HAK_FAST void hak_remote_carry(hak_ring_t *ring, hak_block_t *block, hak_tag_t tag) {
   hak_remote_end(ring); /* a larger block came before it was full */
-  block->next = ring->first;
+  hak_block_link(block, ring->first);
   ring->first = block;
   ring->slots = hak_remote_class(tag)->ring_slots;
   ring->room -= hak_remote_class(tag)->ring_bytes;

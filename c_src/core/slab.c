@@ -7,7 +7,20 @@
 #include "core/remote.h"
 #include "core/segment.h"
 #include "core/stats.h"
+#include "core/trailer.h"
 #include "os/os.h"
+
+#if HAK_SECURE
+hak_block_t *hak_block_next_checked(const hak_block_t *block) {
+  uintptr_t next = (uintptr_t)block->next ^ hak_secret_key(block, HAK_KEY_LINK);
+  hak_tag_t tag = hak_tagmap_get_mt((const void *)next);
+  bool is_block = next == 0 || ((next & (HAK_GRAIN - 1)) == 0 && (hak_tag_is_slab(tag) || hak_tag_is_area(tag)));
+  if (HAK_UNLIKELY(!is_block) || HAK_UNLIKELY(block->key != hak_freed_key(block))) {
+    hak_fatal("hak_malloc", HAK_BAD_OVERWRITTEN, block);
+  }
+  return (hak_block_t *)next;
+}
+#endif
 
 /* ---- The ring of slabs that can serve ---- */
 
@@ -156,7 +169,7 @@ void hak_slab_turned(hak_theap_t *heap, hak_slab_t *slab) {
 static hak_block_t *slab_take_list(hak_theap_t *heap, hak_slab_t *slab, hak_bin_t *bin) {
   const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
   hak_block_t *block = slab->free;
-  bin->head = block->next;
+  bin->head = hak_block_next(block);
   bin->room = info->bin_room - slab->free_blocks + 1;
   slab_count_returned(heap, slab);
   hak_stats_served(heap, hak_slab_class_tier(slab->class_number), slab->free_blocks);
@@ -167,6 +180,15 @@ static hak_block_t *slab_take_list(hak_theap_t *heap, hak_slab_t *slab, hak_bin_
   return block;
 }
 
+/* The numbers from 0 on in a random order: no more than fit a byte (Fisher and Yates). */
+static inline void slab_shuffle(hak_theap_t *heap, uint8_t *order, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t other = hak_random(&heap->random, i + 1);
+    order[i] = order[other];
+    order[other] = (uint8_t)i;
+  }
+}
+
 /* Cuts new blocks, one page's worth at most, links all but the first into the empty bin and returns the first. */
 static hak_block_t *slab_carve(hak_theap_t *heap, hak_slab_t *slab, hak_bin_t *bin) {
   const hak_slab_class_t *info = &hak_slab_classes[slab->class_number];
@@ -175,10 +197,14 @@ static hak_block_t *slab_carve(hak_theap_t *heap, hak_slab_t *slab, hak_bin_t *b
   if (blocks > left) blocks = left;
   if (blocks == 0) blocks = 1;
   char *first = slab->base + (size_t)slab->carved * info->block_bytes;
+  uint8_t order[HAK_CARVE_BYTES / HAK_GRAIN];
+  if (HAK_SECURE) slab_shuffle(heap, order, blocks);
   hak_block_t *next = NULL;
   for (uint32_t i = blocks - 1; i != 0; i--) {
-    hak_block_t *block = (hak_block_t *)(void *)(first + (size_t)i * info->block_bytes);
-    block->next = next;
+    uint32_t number = HAK_SECURE ? order[i] : i;
+    hak_block_t *block = (hak_block_t *)(void *)(first + (size_t)number * info->block_bytes);
+    if (HAK_SECURE) hak_trailer_begin(block, info->block_bytes);
+    hak_block_link(block, next);
     block->key = hak_freed_key(block);
     next = block;
   }
@@ -194,12 +220,16 @@ static hak_block_t *slab_carve(hak_theap_t *heap, hak_slab_t *slab, hak_bin_t *b
     /* Behind the last block an address may pass for a block's start. The key there has a free of it looked at closely. */
     if (end != slab->base + HAK_SLICE_BYTES) ((hak_block_t *)(void *)end)->key = hak_freed_key(end);
   }
+  if (HAK_SECURE) {
+    first += (size_t)order[0] * info->block_bytes;
+    hak_trailer_begin(first, info->block_bytes);
+  }
   return (hak_block_t *)(void *)first;
 }
 
 static hak_block_t *slab_pop(hak_bin_t *bin) {
   hak_block_t *block = bin->head;
-  bin->head = block->next;
+  bin->head = hak_block_next(block);
   bin->room++;
   return block;
 }
@@ -232,7 +262,7 @@ HAK_SLOW_STATIC hak_block_t *slab_take_one(hak_theap_t *heap, unsigned class_num
     return block;
   }
   hak_block_t *block = slab->free;
-  slab->free = block->next;
+  slab->free = hak_block_next(block);
   hak_stats_returned(heap, hak_slab_class_tier(class_number), 1);
   hak_stats_served(heap, hak_slab_class_tier(class_number), 1);
   if (--slab->free_blocks == 0) {
@@ -275,9 +305,9 @@ static inline bool slab_is_mine(uint32_t me, const hak_block_t *block) {
  * the heap in tags. */
 HAK_FAST hak_block_t *slab_give_first(hak_theap_t *heap, uint32_t me, hak_bin_t *bin, hak_block_t *others) {
   hak_block_t *block = bin->head;
-  bin->head = block->next;
+  bin->head = hak_block_next(block);
   if (HAK_UNLIKELY(!slab_is_mine(me, block))) {
-    block->next = others;
+    hak_block_link(block, others);
     return block;
   }
   hak_slab_give(heap, block);
@@ -308,7 +338,7 @@ bool hak_slab_is_valid(const hak_theap_t *heap, unsigned class_number) {
   if (slab == NULL) return true;
   do {
     uint32_t length = 0;
-    for (const hak_block_t *b = slab->free; b != NULL; b = b->next, length++) {
+    for (const hak_block_t *b = slab->free; b != NULL; b = hak_block_next(b), length++) {
       size_t offset = (size_t)((const char *)b - slab->base);
       if (offset % info->block_bytes != 0 || offset / info->block_bytes >= slab->carved) return false;
       if (b->key != hak_freed_key(b) || length > slab->carved) return false;

@@ -26,7 +26,7 @@ HAK_SLOW void hak_slab_turned(hak_theap_t *heap, hak_slab_t *slab);
 HAK_FAST bool hak_slab_push(hak_slab_t *slab, hak_block_t *block) {
   if (HAK_UNLIKELY((char *)block >= hak_load_relaxed(&slab->frontier))) hak_fatal("hak_free", HAK_BAD_FOREIGN, block);
   uint32_t free_blocks = slab->free_blocks + 1u;
-  block->next = slab->free;
+  hak_block_link(block, slab->free);
   slab->free = block;
   slab->free_blocks = (uint16_t)free_blocks;
   return HAK_UNLIKELY(free_blocks - 2 >= slab->carved - 2u); /* 1, or all that were carved: at most so many are free */

@@ -143,7 +143,18 @@ static uint32_t span_new(unsigned class_number, hak_magazine_t *magazine, uint32
   return hak_count_bits(taken);
 }
 
-uint32_t hak_span_refill(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint32_t wanted) {
+/* Puts the youngest blocks of a magazine into a random order (Fisher and Yates). */
+static inline void span_shuffle(hak_theap_t *heap, hak_magazine_t *magazine, uint32_t blocks) {
+  uintptr_t *slots = magazine->slots + magazine->count - blocks;
+  for (uint32_t i = 1; i < blocks; i++) {
+    uint32_t other = hak_random(&heap->random, i + 1);
+    uintptr_t slot = slots[i];
+    slots[i] = slots[other];
+    slots[other] = slot;
+  }
+}
+
+static uint32_t span_refill(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint32_t wanted) {
   uint32_t *hint = &heap->span_hint[class_number];
   uint32_t end = hak_segment_count_mt();
   if (*hint < end) {
@@ -164,6 +175,12 @@ uint32_t hak_span_refill(hak_theap_t *heap, unsigned class_number, hak_magazine_
     return got;
   }
   return span_new(class_number, magazine, wanted, hint);
+}
+
+uint32_t hak_span_refill(hak_theap_t *heap, unsigned class_number, hak_magazine_t *magazine, uint32_t wanted) {
+  uint32_t got = span_refill(heap, class_number, magazine, wanted);
+  if (HAK_SECURE) span_shuffle(heap, magazine, got);
+  return got;
 }
 
 uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays) {

@@ -24,6 +24,7 @@
 
 #include "base/limits.h"
 #include "core/classes.h"
+#include "core/secret.h"
 
 typedef struct hak_theap hak_theap_t;
 
@@ -40,7 +41,24 @@ typedef struct hak_block {
 /* The second word of a free block. It depends on the address, so that no program gets it there by copying bytes of
  * another block; it is odd and 1.4 GiB off, so that it is no address a program keeps in a block; and it is one addition.
  * A block that has it when it is freed is free already. */
-HAK_FAST uintptr_t hak_freed_key(const void *block) { return (uintptr_t)block + 0x5bd1e995u; }
+HAK_FAST uintptr_t hak_freed_key(const void *block) {
+  if (HAK_SECURE) return hak_secret_key(block, HAK_KEY_FREED);
+  return (uintptr_t)block + 0x5bd1e995u;
+}
+
+/* The link of a free block, of the secure build: encoded, since whoever writes to a free block would have a list lead where he
+ * wants. A block that was written to since it was freed, or a link to what cannot be a block, ends the process. Only
+ * blocks whose key is set have links that are followed. (In core/slab.c.) */
+HAK_HIDDEN hak_block_t *hak_block_next_checked(const hak_block_t *block);
+
+HAK_FAST void hak_block_link(hak_block_t *block, hak_block_t *next) {
+  if (HAK_SECURE) next = (hak_block_t *)((uintptr_t)next ^ hak_secret_key(block, HAK_KEY_LINK));
+  block->next = next;
+}
+
+HAK_FAST hak_block_t *hak_block_next(const hak_block_t *block) {
+  return HAK_SECURE ? hak_block_next_checked(block) : block->next;
+}
 
 /* Owner: the thread. Invariant: the length of the list is bin_room of the class - room; or the bin is closed, that is, empty
  * and without room. It is closed as the thread starts (all zero: malloc and free take their slow paths), until it is first
@@ -170,6 +188,19 @@ typedef struct hak_tier_counters {
   _Atomic uint64_t refills, served, returned, fell_through, failed, allocated, freed;
 } hak_tier_counters_t;
 
+#if HAK_SECURE
+/* What a thread freed and nobody gets yet (heap/quarantine.h). Owner: the thread. Invariant: bytes is what slots[0 .. count)
+ * count for. */
+typedef struct hak_quarantine {
+  size_t bytes;
+  uint32_t count;
+  struct {
+    char *block;
+    size_t bytes;
+  } slots[HAK_QUARANTINE_BLOCKS];
+} hak_quarantine_t;
+#endif
+
 #define HAK_TIERS 5
 
 enum { HAK_THEAP_ACTIVE, HAK_THEAP_PARKED };
@@ -212,6 +243,10 @@ struct hak_theap {
   hak_magazine_t ace[HAK_ACE_CLASSES];
   uintptr_t pool_slots[HAK_POOL_CLASSES][HAK_POOL_MAGAZINE_BLOCKS_MAX];
   uintptr_t ace_slots[HAK_ACE_CLASSES][HAK_ACE_MAGAZINE_BLOCKS_MAX];
+  uint64_t random; /* the state of hak_random; the secure build's, as what follows */
+#if HAK_SECURE
+  hak_quarantine_t quarantine;
+#endif
 };
 
 #endif

@@ -54,7 +54,7 @@ HAK_FAST uintptr_t arena_pop(hak_heap_t *heap, unsigned bin, size_t bytes, size_
   uintptr_t zero = 0;
   if (block != NULL) {
     if (HAK_UNLIKELY(block->key != hak_freed_key(block))) arena_overwritten(heap, block);
-    area->free = block->next;
+    area->free = hak_block_next(block);
   } else {
     uint32_t frontier = area->frontier;
     if (HAK_UNLIKELY(frontier == area->end)) return 0;
@@ -208,7 +208,7 @@ static __attribute__((noinline)) void arena_turned(hak_heap_t *heap, hak_area_t 
 /* Puts a block on its area's list, and frees the lock. */
 HAK_FAST void arena_push(hak_heap_t *heap, hak_area_t *area, hak_block_t *block, int64_t bytes) {
   bool was_full = hak_area_is_full(area);
-  block->next = area->free;
+  hak_block_link(block, area->free);
   block->key = hak_freed_key(block);
   area->free = block;
   heap->blocks--;

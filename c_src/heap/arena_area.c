@@ -163,7 +163,7 @@ unsigned hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty)
 static bool area_is_valid(const hak_area_t *area, unsigned bin, int64_t *bytes, uint64_t *blocks) {
   size_t block_bytes = hak_arena_bin_bytes(bin);
   size_t handed_out = area->frontier / block_bytes, length = 0;
-  for (const hak_block_t *b = area->free; b != NULL; b = b->next, length++) {
+  for (const hak_block_t *b = area->free; b != NULL; b = hak_block_next(b), length++) {
     size_t offset = (size_t)((const char *)b - area->base);
     if (offset % block_bytes != 0 || offset >= area->frontier || b->key != hak_freed_key(b)) return false;
     if (length > handed_out) return false;

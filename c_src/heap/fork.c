@@ -11,6 +11,7 @@
 #include "core/segment.h"
 #include "heap/arena.h"
 #include "heap/background.h"
+#include "heap/quarantine.h"
 #include "heap/theap.h"
 #include "os/os.h"
 #include "os/valgrind.h"
@@ -50,7 +51,7 @@ static void fork_parent(void) {
 }
 
 /* The other threads do not exist here. Their heaps are parked, for the child's threads to adopt. What was in their bins,
- * magazines and rings is lost: those are changed without a guard, so they may be torn. */
+ * magazines, rings and quarantines is lost: those are changed without a guard, so they may be torn. */
 static void fork_child(void) {
   hak_memcheck_pause();
   hak_locks_end_mine();
@@ -66,6 +67,7 @@ static void fork_child(void) {
     hak_theap_t *heap = hak_registry_heap(id);
     if (heap == hak_tls.heap || hak_load_relaxed(&heap->xstate) != HAK_THEAP_ACTIVE) continue;
     memset(heap->ring, 0, sizeof(heap->ring));
+    if (HAK_SECURE) hak_quarantine_forget(heap);
     heap->tls = NULL;
     hak_registry_park_mt(heap);
   }

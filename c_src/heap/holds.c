@@ -10,7 +10,7 @@
  * a NULL ends them (core/remote.h). */
 static void holds_ring(const hak_ring_t *ring, hak_thread_stats_t *stats) {
   uint64_t empty = ring->slots;
-  for (const hak_block_t *carrier = ring->first; carrier != NULL; carrier = carrier->next) {
+  for (const hak_block_t *carrier = ring->first; carrier != NULL; carrier = hak_block_next(carrier)) {
     const hak_slab_class_t *info = &hak_slab_classes[hak_tag_class(hak_tagmap_get_mt(carrier))];
     stats->ring_blocks++;
     stats->ring_bytes += info->block_bytes;
@@ -29,7 +29,7 @@ void hak_holds(hak_thread_stats_t *stats) {
   hak_theap_t *heap = hak_tls.heap;
   if (heap == NULL) return;
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) {
-    for (const hak_block_t *block = hak_tls.bin[c].head; block != NULL; block = block->next) {
+    for (const hak_block_t *block = hak_tls.bin[c].head; block != NULL; block = hak_block_next(block)) {
       stats->bin_blocks++;
       stats->bin_bytes += hak_slab_classes[c].block_bytes;
     }

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "core/limit.h"
 #include "core/purge.h"
 #include "core/segment.h"
 #include "heap/arena.h"
+#include "heap/quarantine.h"
 #include "heap/theap.h"
 #include "os/valgrind.h"
 #include "tier/mmap.h"
@@ -63,13 +65,23 @@ static bool relief_ask(size_t bytes) {
   if (callback == NULL || relief_is_asking) return false;
   relief_is_asking = true;
   hak_memcheck_resume(); /* it is the program */
-  int again = callback(argument, bytes);
+  int again = callback(argument, HAK_SECURE ? bytes - HAK_TRAILER_BYTES : bytes);
   hak_memcheck_pause();
   relief_is_asking = false;
   return again != 0;
 }
 
+/* In the secure build: whether blocks that this thread freed were still waiting. They are let go before anything else, whatever
+ * the request failed for. */
+static inline bool relief_drain(const hak_relief_t *relief) {
+  hak_theap_t *heap = hak_tls.heap;
+  if (relief->over || heap == NULL || !hak_quarantine_drain(heap, "hak_free")) return false;
+  hak_limit_met = false;
+  return true;
+}
+
 bool hak_relief_mt(hak_relief_t *relief, size_t bytes) {
+  if (HAK_SECURE && relief_drain(relief)) return true;
   if (!hak_limit_met || relief->over) return false;
   int saved = errno;
   bool fits = (int64_t)bytes >= 0 && (int64_t)bytes <= hak_limit_bytes_mt();

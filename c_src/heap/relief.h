@@ -12,7 +12,7 @@ typedef struct hak_relief {
 } hak_relief_t;
 
 /* To be called after a request for `bytes` got no memory: true when the caller is to try again. False at once when it was not
- * the limit. The caller holds nothing, is in no guard, and has not looked at anything that a call of any function of
+ * the limit (or, in the secure build, blocks that waited in the quarantine). The caller holds nothing, is in no guard, and has not looked at anything that a call of any function of
  * the interface may change. Keeps errno. _mt */
 HAK_SLOW bool hak_relief_mt(hak_relief_t *relief, size_t bytes);
 

@@ -20,6 +20,7 @@
 #include "heap/background.h"
 #include "heap/fork.h"
 #include "heap/idle.h"
+#include "heap/quarantine.h"
 #include "os/os.h"
 #include "os/valgrind.h"
 #include "tier/mmap.h"
@@ -52,6 +53,7 @@ HAK_SLOW_STATIC void heap_start_process(void) {
   bool first = !hak_load_relaxed(&heap_xprocess_started);
   if (first) {
     hak_options_init();
+    if (HAK_SECURE) hak_secret_init();
     hak_adapt_init();
     if (hak_options.limit_kib != 0) hak_limit_start(hak_options.limit_kib * (int64_t)HAK_KIB);
     hak_background_init();
@@ -229,6 +231,7 @@ void hak_theap_flush_magazine(hak_theap_t *heap, unsigned class_number) {
 
 void hak_theap_flush(hak_theap_t *heap) {
   hak_block_t *others = NULL;
+  if (HAK_SECURE) (void)hak_quarantine_drain(heap, "hak_free");
   hak_guard_enter(heap);
   hak_remote_drain(heap, NULL, UINT32_MAX);
   for (unsigned c = 1; c < HAK_SLAB_CLASSES; c++) others = hak_slab_flush_bin(heap, c, others);

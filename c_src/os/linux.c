@@ -179,6 +179,30 @@ uint64_t hak_os_now_ms(void) {
   return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static bool os_fail_getrandom; /* tests only: whether the system has none */
+
+/* Without getrandom (Linux 3.17), or in a machine that has just begun and would make us wait: 16 random bytes that the kernel
+ * gave the process, mixed with the clock and addresses. */
+static void os_secret_otherwise(unsigned char *out, size_t bytes) {
+  const unsigned char *given = (const unsigned char *)getauxval(AT_RANDOM);
+  struct timespec t = {0};
+  (void)clock_gettime(CLOCK_MONOTONIC, &t);
+  uint64_t state = (uint64_t)t.tv_nsec ^ (uintptr_t)&t << 20 ^ (uintptr_t)out << 8 ^ (uint64_t)getpid() << 44;
+  for (size_t i = 0; i < bytes; i++) {
+    state = (state ^ (given != NULL ? given[i % 16] : 0)) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    state ^= state >> 29;
+    out[i] = (unsigned char)(state >> 56);
+  }
+}
+
+void hak_os_secret(void *out, size_t bytes) {
+  const unsigned nonblock = 1; /* GRND_NONBLOCK of linux/random.h */
+  int saved = errno;
+  if ((OS_TESTING && os_fail_getrandom) || syscall(SYS_getrandom, out, bytes, nonblock) != (long)bytes)
+    os_secret_otherwise(out, bytes);
+  errno = saved;
+}
+
 const char *hak_os_env(const char *name) {
   size_t length = strlen(name);
   for (char **e = environ; e != NULL && *e != NULL; e++) {

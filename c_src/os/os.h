@@ -40,6 +40,10 @@ HAK_HIDDEN void hak_os_huge_pages(void *base, size_t bytes);
 /* Milliseconds of a monotonic clock that is read without a system call, to within a tick (1 to 10 ms). */
 HAK_HIDDEN uint64_t hak_os_now_ms(void);
 
+/* Fills in bytes that nobody can guess: the kernel's random numbers, or as good as there are without. Cannot fail, calls
+ * nothing that a program could have replaced. Keeps errno. */
+HAK_HIDDEN void hak_os_secret(void *out, size_t bytes);
+
 /* The value of an environment variable, or NULL. Calls nothing that a program could have replaced. */
 HAK_HIDDEN const char *hak_os_env(const char *name);
 

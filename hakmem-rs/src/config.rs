@@ -41,6 +41,8 @@ pub struct Config {
     pub inlines_hits: bool,
     /// Whether valgrind's memcheck is told of every block: never in a build by cargo.
     pub valgrind: bool,
+    /// Whether misuse is looked for more closely, at some cost: the feature `secure`.
+    pub secure: bool,
     tier_bytes: [usize; Tier::ALL.len()],
 }
 
@@ -76,7 +78,7 @@ pub(crate) unsafe fn static_str(text: *const c_char) -> &'static str {
 /// use hakmem_rs::Tier;
 ///
 /// let config = hakmem_rs::config();
-/// assert_eq!(config.tier_bytes(Tier::Tiny), 1024);
+/// assert!(config.secure || config.tier_bytes(Tier::Tiny) == 1024);
 /// println!("{config}");
 /// ```
 #[must_use]
@@ -94,6 +96,7 @@ pub fn config() -> Config {
         local_dynamic_tls: 0,
         inlines_hits: 0,
         valgrind: 0,
+        secure: 0,
     };
     // SAFETY: `raw` is a valid structure whose size is set.
     let known = unsafe { sys::hak_config_get(&raw mut raw) };
@@ -111,6 +114,7 @@ pub fn config() -> Config {
         local_dynamic_tls: raw.local_dynamic_tls != 0,
         inlines_hits: raw.inlines_hits != 0,
         valgrind: raw.valgrind != 0,
+        secure: raw.secure != 0,
         tier_bytes: raw.tier_bytes,
     }
 }
@@ -129,12 +133,13 @@ impl fmt::Display for Config {
         )?;
         write!(
             f,
-            "background: {}; counts hits: {}; local-dynamic TLS: {}; inlines hits: {}; valgrind: {}",
+            "background: {}; counts hits: {}; local-dynamic TLS: {}; inlines hits: {}; valgrind: {}; secure: {}",
             yes(self.background),
             yes(self.counts_hits),
             yes(self.local_dynamic_tls),
             yes(self.inlines_hits),
-            yes(self.valgrind)
+            yes(self.valgrind),
+            yes(self.secure)
         )?;
         for tier in Tier::ALL {
             match tier {

@@ -59,7 +59,7 @@ macro_rules! options {
         }
 
         impl Options {
-            /// The environment variables, in the order of the fields.
+            /// The environment variables, in the order of the fields. (That of the feature `secure` is of no effect without.)
             ///
             /// ```
             /// assert!(hakmem_rs::Options::VARIABLES.contains(&"HAKMEM_DIRTY_KIB"));
@@ -107,6 +107,8 @@ options! {
     "HAKMEM_LIMIT_KIB" limit_kib: u64,
     /// How much memory the mmap tier keeps in free mappings, in KiB, or half of its live bytes if that is more.
     "HAKMEM_MMAP_CACHE_KIB" mmap_cache_kib: u64,
+    /// With the feature `secure`, else 0: how much of what a thread freed it keeps from use for a while, in KiB.
+    "HAKMEM_QUARANTINE_KIB" quarantine_kib: u64,
     /// With the feature `profile`. 1: profiles from the start; 2: and writes the profile at exit.
     "HAKMEM_PROFILE" profile: u64,
     /// The bytes allocated for each sample, on average. 0: no profile.

@@ -49,6 +49,8 @@ pub struct hak_config_t {
     pub inlines_hits: c_int,
     /// Valgrind's memcheck is told of every block: never in a build by cargo.
     pub valgrind: c_int,
+    /// Misuse is looked for more closely, at some cost: the feature `secure`.
+    pub secure: c_int,
 }
 
 /// One option. Set `size` to the size of this structure before [`hak_option_get`]; a later version may add fields at the

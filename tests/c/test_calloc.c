@@ -13,7 +13,7 @@ static void check_zero(const void *block, size_t size, const char *when) {
 }
 
 /* The next class; above 2 MiB, where a class is a page, in larger steps. */
-static size_t next_size(size_t size) { return size > ACE_LIMIT ? size + 300001 : hak_good_size(size) + 1; }
+static size_t next_size(size_t size) { return size > ACE_LIMIT ? size + 300001 : next_class(size); }
 
 /* Every class: dirty some blocks to the end, free them in one of three orders, and ask again. */
 static void zero_after_dirty_reuse(void **state) {

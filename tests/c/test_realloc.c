@@ -114,7 +114,7 @@ static void shrinking_gives_memory_back(void **state) {
 
 static void same_class_stays_in_place(void **state) {
   (void)state;
-  for (size_t size = 1; size <= 4 * MIB; size = hak_good_size(size) + 1) {
+  for (size_t size = 1; size <= 4 * MIB; size = next_class(size)) {
     void *block = hak_malloc(size);
     CHECK(block != NULL, "%zu bytes", size);
     uintptr_t address = (uintptr_t)block;

@@ -76,7 +76,8 @@ static void edges_are_writable_to_the_end(void **state) {
     write_and_free(size);
     write_and_free(size + 1);
   }
-  for (size_t class_size = hak_good_size(1); class_size < LAST_SIZE; class_size = hak_good_size(class_size + 1)) {
+  for (size_t class_size = hak_good_size(1); class_size < LAST_SIZE;
+       class_size = hak_good_size(next_class(class_size))) {
     CHECK(class_size < hak_good_size(class_size + 1), "no class after %zu", class_size);
     write_and_free(class_size);
     write_and_free(class_size + 1);

@@ -233,6 +233,7 @@ static void *allocates_and_frees(void *unused) {
 
 static void the_engine_tells_what_it_decides(void **state) {
   (void)state;
+  SKIP_IN_SECURE_BUILD(); /* few of the blocks that are freed reach the magazines, which are of another class */
   hak_ace_snapshot_t before = {.size = sizeof before}, after = before, unknown = {.size = sizeof unknown - 8};
   CHECK(hak_ace_snapshot(&unknown) == 0 && unknown.budget_bytes == 0, "an unknown size is refused");
   CHECK(hak_ace_snapshot(&before) == 1 && before.size == sizeof before, "size %zu", before.size);

@@ -142,7 +142,29 @@ TEST_UNUSED static inline size_t rng_between(rng_t *rng, size_t low, size_t high
 
 /* ---- Sizes and tiers --------------------------------------------------------------------------------------------- */
 
+/* Whether the library is the secure build: there a block has 8 bytes more than was asked for, its usable size is what was asked
+ * for, and what is freed is not handed out again soon. */
+TEST_UNUSED static bool test_is_secure(void) {
+  hak_config_t config = {.size = sizeof config};
+  return hak_config_get(&config) == 1 && config.secure != 0;
+}
+
+#define SKIP_IN_SECURE_BUILD() \
+  do {                         \
+    if (test_is_secure()) {    \
+      skip();                  \
+    }                          \
+  } while (0)
+
+/* The least size that is served by another class than `size`; or one of the class after the next. */
+TEST_UNUSED static size_t next_class(size_t size) {
+  return test_is_secure() ? size + size / 9 + 1 : hak_good_size(size) + 1;
+}
+
 TEST_UNUSED static int tier_for(size_t size) {
+  if (test_is_secure()) {
+    size += 8;
+  }
   if (size <= TINY_LIMIT) {
     return HAK_TIER_TINY;
   }

@@ -47,7 +47,7 @@ try_features() {
   local feature
   build_and_run features release --features background,debug,stats,local-dynamic-tls
   grep -q 'assertions: level 1$' "$work/printed"
-  grep -q '^background: yes; counts hits: yes; local-dynamic TLS: yes; inlines hits: no; valgrind: no$' "$work/printed"
+  grep -q '^background: yes; counts hits: yes; local-dynamic TLS: yes; inlines hits: no; valgrind: no; secure: no$' "$work/printed"
   grep -q '^HAKMEM_BACKGROUND=1 (default 1)' "$work/printed"
   build_and_run features release --features profile
   grep -q '^flags: .*-DHAK_PROFILE=1' "$work/printed"

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * Sixteen bytes behind a block of the mid tier are written to.
+ * expect: hakmem: hak_free: bytes behind the block were written to: POINTER */
+#include "support/crime.h"
+
+int main(void) {
+  char *block = accuse(block_of(MID_SIZE - 16)); /* so that they are in the same mapping */
+  memset(block + MID_SIZE - 16, 0x41, 16);
+  hak_free(block);
+  unpunished();
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * A block of the tiny tier that was written past its end is resized.
+ * expect: hakmem: hak_realloc: bytes behind the block were written to: POINTER */
+#include "support/crime.h"
+
+int main(void) {
+  char *block = accuse(block_of(TINY_SIZE));
+  block[TINY_SIZE] ^= 1;
+  block = hak_realloc(block, TINY_SIZE / 2);
+  unpunished();
+}

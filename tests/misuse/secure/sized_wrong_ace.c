@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ * A block of the ace tier is freed as one that is a byte smaller.
+ * expect: hakmem: hak_free_sized: not the size it was allocated with: POINTER */
+#include "support/crime.h"
+
+int main(void) {
+  hak_free_sized(accuse(block_of(ACE_SIZE)), ACE_SIZE - 1);
+  unpunished();
+}
