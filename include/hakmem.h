@@ -121,7 +121,8 @@ typedef int (*hak_limit_callback_t)(void *argument, size_t size);
  * at the start (or what the option LIMIT_KIB says). What is held already stays, be it more. A request for which more would
  * be needed gives back what is free, calls `callback` (unless it is NULL) with `argument`, and at last returns NULL with
  * errno = ENOMEM; blocks that lie free in the caches of threads are served as ever. Requests that arrive together may
- * fail where one of them had room. The former callback may still run in other threads when this returns. */
+ * fail where one of them had room. A free may put the figure above the limit, though no memory comes with it. The former
+ * callback may still run in other threads when this returns. */
 HAK_API void hak_limit_set(size_t bytes, hak_limit_callback_t callback, void *argument);
 
 /* ---- Questions about blocks ------------------------------------------------------------------------------------ */

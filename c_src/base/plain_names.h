@@ -1,5 +1,5 @@
 /* Renames the functions of the interface that allocate and free, where a wrapper has the public names: for memcheck
- * (os/valgrind.h), for the profile (api/profile_names.h) or in the secure build (api/secure_names.h). base/public_names.h takes it back. */
+ * (os/valgrind.h), for the profile or in the secure build (api/wrapped_names.h). base/public_names.h takes it back. */
 #ifndef HAK_BASE_PLAIN_NAMES_H
 #define HAK_BASE_PLAIN_NAMES_H
 
