@@ -179,8 +179,12 @@ fn process_libraries() -> Result<(), String> {
     let build = |source: &PathBuf| -> Result<(), String> {
         let mut library = Program::new(source, &format!("lib_{}.so", stem(source)));
         library.arguments(&["-shared", "-fPIC"]);
-        if fs::read_to_string(source).is_ok_and(|text| text.contains("links: libhakmem.a")) {
+        let text = fs::read_to_string(source).map_err(|error| error.to_string())?;
+        if text.contains("links: libhakmem.a") {
             library.links_library();
+        }
+        if text.contains("links: libhakmem.so") {
+            library.object(shared_library()?);
         }
         library.build().map(drop)
     };
