@@ -72,10 +72,11 @@ static bool relief_ask(size_t bytes) {
 }
 
 /* In the secure build: whether blocks that this thread freed were still waiting. They are let go before anything else, whatever
- * the request failed for. */
+ * the request failed for, and do not stay in the thread's caches: it may be address space that is missing. */
 static inline bool relief_drain(const hak_relief_t *relief) {
   hak_theap_t *heap = hak_tls.heap;
   if (relief->over || heap == NULL || !hak_quarantine_drain(heap, "hak_free")) return false;
+  hak_theap_flush(heap);
   hak_limit_met = false;
   return true;
 }
