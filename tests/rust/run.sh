@@ -259,7 +259,9 @@ all="dev release override panic_abort lto_fat lto_fat_panic_abort_override stati
 all+=" plugin plugin_local_dynamic_tls allocator_api features msrv miri tsan"
 for name in "${@:-$all}"; do
   for one in $name; do
+    SECONDS=0
     echo "- $one"
     "try_$one"
+    echo "  $SECONDS s"
   done
 done
