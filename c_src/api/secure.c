@@ -106,12 +106,12 @@ typedef struct secure_claim {
 } secure_claim_t;
 
 /* Whether the word of the block in front is one that can be there. Only of slabs it is known that all of their blocks up to one
- * that is out have a word. (A block of 16 bytes has its key there while it is free, and 0 for a moment.) */
+ * that is out have a word; and of the smallest not, which have their key there while they are free. */
 static bool secure_front_is_whole(const char *p, size_t bytes) {
-  if (((uintptr_t)p & (HAK_SLICE_BYTES - 1)) == 0 || !hak_tag_is_slab(hak_tagmap_get_mt(p))) return true;
+  bool has_front = ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) != 0 && hak_tag_is_slab(hak_tagmap_get_mt(p));
+  if (!has_front || bytes == HAK_GRAIN) return true;
   hak_trailer_t *place = hak_trailer_of(p - bytes, bytes);
   uint64_t word = hak_load_relaxed(place);
-  if (bytes == HAK_GRAIN && (word == 0 || word == hak_freed_key(p - bytes))) return true;
   return word == hak_trailer_freed(place) || hak_trailer_slack(place, word, bytes) != 0;
 }
 
