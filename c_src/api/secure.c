@@ -105,8 +105,8 @@ typedef struct secure_claim {
   const char *function;
 } secure_claim_t;
 
-/* Whether the word of the block in front is one that can be there. Only of slabs it is known that all of their blocks up to one
- * that is out have a word; and of the smallest not, which have their key there while they are free. */
+/* Whether the word of the block in front is one that can be there. Only of slabs it is known that all of their blocks up to
+ * one that is out have a word; and of the smallest not, which have their key there while they are free. */
 static bool secure_front_is_whole(const char *p, size_t bytes) {
   bool has_front = ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) != 0 && hak_tag_is_slab(hak_tagmap_get_mt(p));
   if (!has_front || bytes == HAK_GRAIN) return true;

@@ -1,6 +1,6 @@
-/* In a build whose interface has a wrapper (api/profile_wrap.c, api/secure.c), the functions that allocate and free are compiled under
- * names of their own, for themselves and for each other, and are seen by nobody else. hakmem.c includes this, through
- * the wrapper's own header, before all others. */
+/* In a build whose interface has a wrapper (api/profile_wrap.c, api/secure.c), the functions that allocate and free are
+ * compiled under names of their own, for themselves and for each other, and are seen by nobody else. hakmem.c includes
+ * this, through the wrapper's own header, before all others. */
 #ifndef HAK_API_WRAPPED_NAMES_H
 #define HAK_API_WRAPPED_NAMES_H
 
