@@ -8,9 +8,10 @@
 hak_lock_t hak_registry_lock;
 
 /* Id i is heap i % 16 of chunk i / 16 (id 0 is not used). The first chunk is zero data, so that a process starts with a system
- * call less; another is mapped when its first id is given out. */
+ * call less, and is entered like the others: with an initial value the table would be 64 KiB of the library's file. Another is
+ * mapped when its first id is given out. */
 static hak_theap_t registry_first_chunk[HAK_THEAPS_PER_CHUNK];
-static _Atomic(hak_theap_t *) registry_xchunks[REGISTRY_CHUNKS] = {registry_first_chunk};
+static _Atomic(hak_theap_t *) registry_xchunks[REGISTRY_CHUNKS];
 static _Atomic uint32_t registry_xcount;
 
 /* Treiber's stack ("Coping with Parallelism", 1986) of ids with a generation beside the top id: every push and pop
@@ -31,7 +32,7 @@ static hak_theap_t *registry_create_locked(void) {
   hak_theap_t *chunk = hak_load_relaxed(place);
   if (chunk == NULL) {
     size_t bytes = hak_align_up(sizeof(hak_theap_t) * HAK_THEAPS_PER_CHUNK, hak_os_page_bytes());
-    chunk = hak_os_map(bytes);
+    chunk = id < HAK_THEAPS_PER_CHUNK ? registry_first_chunk : hak_os_map(bytes);
     if (chunk == NULL) return NULL;
     hak_store_release(place, chunk); /* pairs with hak_registry_heap */
   }

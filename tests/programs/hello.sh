@@ -7,14 +7,14 @@
 # when hakmem costs more than 0.3 MiB or more than 10 system calls. Opening and mapping any library is 10 of them already, so
 # its start may not take more than it saves the C library.
 #
-# Of 15 runs: where the kernel maps things changes resident memory by some pages, so that is the median; and it changes how
+# Of 51 runs: where the kernel maps things changes resident memory by some pages, so that is the median; and it changes how
 # often an aligned mapping needs a second attempt, so of the calls the most count. Needs gcc and strace.
 set -eu -o pipefail
 export LC_ALL=C
 
 most_kib=307
 most_calls=10
-runs=15
+runs=51
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 library=$(realpath -e "${1-$here/../../build/libhakmem.so}")
