@@ -88,6 +88,11 @@ static bool mmap_reserve_locked(void) {
   return true;
 }
 
+static void mmap_live_locked(size_t more) {
+  mmap_live_bytes += more;
+  if (mmap_live_bytes > mmap_peak_bytes) mmap_peak_bytes = mmap_live_bytes;
+}
+
 static void mmap_insert_locked(char *base, size_t bytes, hak_mmap_list_t *list) {
   mmap_block_t block = {.base = base, .bytes = bytes, .list = list};
   if (list != NULL) {
@@ -97,8 +102,7 @@ static void mmap_insert_locked(char *base, size_t bytes, hak_mmap_list_t *list) 
   }
   mmap_place_locked(block);
   mmap_blocks++;
-  mmap_live_bytes += bytes;
-  if (mmap_live_bytes > mmap_peak_bytes) mmap_peak_bytes = mmap_live_bytes;
+  mmap_live_locked(bytes);
 }
 
 static void mmap_remove_locked(mmap_block_t *block) {
@@ -404,6 +408,35 @@ static void mmap_shrink_unlock(mmap_block_t *block, size_t bytes) {
   hak_purge_dirtied_mt();
 }
 
+/* Lets a live block grow into the free extent behind it: no system call, and no fault where that is resident. Frees the lock
+ * and returns true, if there is one that is long enough. */
+static bool mmap_extend_unlock(mmap_block_t *block, size_t bytes) {
+  size_t more = bytes - block->bytes;
+  hak_extent_t behind = hak_mmap_cache_take_at_locked(block->base + block->bytes, more);
+  if (behind.base == NULL) return false;
+  size_t clean = more - behind.dirty;
+  if (clean != 0 && HAK_UNLIKELY(!hak_limit_take_mt(clean))) {
+    hak_extent_t too_many = hak_mmap_cache_put_locked(behind);
+    hak_check(too_many.bytes == 0); /* it has just been there */
+    return false;
+  }
+  block->bytes = bytes;
+  mmap_live_locked(more);
+  mmap_regret_locked(clean);
+  mmap_unlock_changed(clean);
+  hak_purge_dirtied_mt(); /* for a moment the cache may have looked empty */
+  if (clean != 0) (void)hak_purge_trade_mt(clean);
+  return true;
+}
+
+/* Whether a copy into what the cache has is better than to move the pages of a block and fault in those that it grows by: a page
+ * is copied in half the time that a fault takes, and no memory of the system is needed. But then the old one's pages are the
+ * cache's, so not for a block that would fill half of that. */
+static bool mmap_copy_is_better_locked(size_t old_bytes, size_t bytes) {
+  return old_bytes <= mmap_fixed_bound_locked() / 2 &&
+         hak_mmap_cache_resident_locked(bytes) >= old_bytes + old_bytes / 2;
+}
+
 void *hak_mmap_resize_mt(void *p, size_t bytes) {
   size_t page = hak_os_page_bytes();
   if (bytes > PTRDIFF_MAX - page) return mmap_out_of_memory(bytes);
@@ -417,10 +450,14 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
     mmap_shrink_unlock(block, bytes);
     return p;
   }
-  bool granted = bytes == old_bytes || HAK_LIKELY(hak_limit_take_mt(bytes - old_bytes));
-  if (bytes == old_bytes || !granted) {
+  bool grows = bytes != old_bytes;
+  if (grows && mmap_extend_unlock(block, bytes)) return p;
+  bool copy = grows && mmap_copy_is_better_locked(old_bytes, bytes);
+  bool granted = !grows || copy || HAK_LIKELY(hak_limit_take_mt(bytes - old_bytes));
+  if (!grows || copy || !granted) {
     hak_unlock(&hak_mmap_lock);
-    return granted ? p : mmap_refused();
+    if (!granted) return mmap_refused();
+    return copy ? NULL : p;
   }
   mmap_remove_locked(block); /* nobody may find it while it moves; its place in the table stays ours: see below */
   mmap_moving_bytes += old_bytes;

@@ -31,8 +31,8 @@ HAK_HIDDEN size_t hak_mmap_bytes_mt(const void *p);
 HAK_HIDDEN size_t hak_mmap_find_mt(const void *p, hak_mmap_list_t **list);
 
 /* Resizes a live block to at least `bytes`, above what the tiers before serve; may move it, to a page boundary only.
- * NULL without memory, or where the system cannot move what it keeps as two mappings (a
- * block that was joined in the cache); then it stays as it was. */
+ * NULL without memory, where the system cannot move what it keeps as two mappings (a block that was joined in the cache), or
+ * where it is cheaper to copy it to a cached mapping; then it stays as it was. */
 HAK_HIDDEN void *hak_mmap_resize_mt(void *p, size_t bytes);
 
 /* What is wrong with p, of which no live block begins: one of HAK_BAD_*. */

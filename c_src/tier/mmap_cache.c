@@ -72,13 +72,19 @@ static hak_extent_t cache_join(hak_extent_t low, hak_extent_t high) {
   return both;
 }
 
-hak_extent_t hak_mmap_cache_take_locked(size_t bytes, size_t alignment) {
+/* The smallest extent that has so many bytes aligned so; CACHE_EXTENTS when none has. */
+static unsigned cache_best(size_t bytes, size_t alignment) {
   unsigned best = CACHE_EXTENTS;
   for (unsigned i = 0; i < cache_count; i++) {
     size_t skip = (size_t)(0 - (uintptr_t)cache[i].base) & (alignment - 1);
     if (cache[i].bytes < skip || cache[i].bytes - skip < bytes) continue;
     if (best == CACHE_EXTENTS || cache[i].bytes < cache[best].bytes) best = i;
   }
+  return best;
+}
+
+hak_extent_t hak_mmap_cache_take_locked(size_t bytes, size_t alignment) {
+  unsigned best = cache_best(bytes, alignment);
   if (best == CACHE_EXTENTS) return (hak_extent_t){0};
   hak_extent_t extent = cache_remove(best);
   size_t skip = (size_t)(0 - (uintptr_t)extent.base) & (alignment - 1);
@@ -90,6 +96,19 @@ hak_extent_t hak_mmap_cache_take_locked(size_t bytes, size_t alignment) {
   if (rest != 0) cache_insert(best, cache_part(extent, skip + bytes, rest));
   if (skip != 0) cache_insert(best, cache_part(extent, 0, skip));
   return cache_part(extent, skip, bytes);
+}
+
+hak_extent_t hak_mmap_cache_take_at_locked(const char *base, size_t bytes) {
+  unsigned at = cache_above(base) - 1; /* if there is none, the greatest number */
+  if (at >= cache_count || cache[at].base != base || cache[at].bytes < bytes) return (hak_extent_t){0};
+  hak_extent_t extent = cache_remove(at);
+  if (extent.bytes != bytes) cache_insert(at, cache_part(extent, bytes, extent.bytes - bytes));
+  return cache_part(extent, 0, bytes);
+}
+
+size_t hak_mmap_cache_resident_locked(size_t bytes) {
+  unsigned best = cache_best(bytes, hak_os_page_bytes());
+  return best == CACHE_EXTENTS ? 0 : cache_part(cache[best], 0, bytes).dirty;
 }
 
 hak_extent_t hak_mmap_cache_put_locked(hak_extent_t extent) {

@@ -19,6 +19,13 @@ typedef struct hak_extent {
 /* Takes `bytes` aligned to `alignment` out of the smallest extent that has them; base == NULL when none has. */
 HAK_HIDDEN hak_extent_t hak_mmap_cache_take_locked(size_t bytes, size_t alignment);
 
+/* Takes `bytes` from the beginning of the extent at `base`; base == NULL when there is none or it has less. */
+HAK_HIDDEN hak_extent_t hak_mmap_cache_take_at_locked(const char *base, size_t bytes);
+
+/* How many of the first `bytes` of the extent that hak_mmap_cache_take_locked would take them from, aligned to a page, may be
+ * resident; 0 when there is none. */
+HAK_HIDDEN size_t hak_mmap_cache_resident_locked(size_t bytes);
+
 /* Adds an extent. When the cache has no place for it, returns one that must be unmapped instead (bytes != 0). */
 HAK_HIDDEN hak_extent_t hak_mmap_cache_put_locked(hak_extent_t extent);
 
