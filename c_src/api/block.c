@@ -29,7 +29,9 @@ static hak_block_info_t block_in_span(const void *p, hak_tag_t tag) {
   const hak_span_class_t *info = &hak_span_classes[hak_tag_class(tag)];
   int number = hak_span_block_number(p, tag);
   if (number < 0) return block_bad(HAK_BAD_INTERIOR);
-  uint64_t free = hak_load_relaxed(&hak_cell_of_span(p, tag)->xmask);
+  hak_cell_t *cell = hak_cell_of_span(p, tag);
+  if ((unsigned)number >= hak_span_blocks(hak_load_relaxed(&cell->xshape))) return block_bad(HAK_BAD_FOREIGN);
+  uint64_t free = hak_load_relaxed(&cell->xmask);
   if ((free >> number & 1) != 0 || ((const hak_block_t *)p)->key == hak_freed_key(p)) {
     return block_bad(HAK_BAD_DOUBLE_FREE);
   }

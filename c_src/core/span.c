@@ -14,24 +14,36 @@ static uint64_t span_lowest(uint64_t mask, uint32_t n) {
 /* What is in xshape: the class, and how many blocks the span has. */
 static uint32_t span_shape(unsigned class_number, unsigned blocks) { return class_number | blocks << 8; }
 static unsigned span_class(uint32_t shape) { return shape & 0xff; }
-static unsigned span_blocks(uint32_t shape) { return shape >> 8; }
-static uint64_t span_full(uint32_t shape) { return hak_low_mask(span_blocks(shape)); }
+static uint64_t span_full(uint32_t shape) { return hak_low_mask(hak_span_blocks(shape)); }
 static unsigned span_slices(uint32_t shape) {
-  size_t bytes = (size_t)span_blocks(shape) * hak_span_classes[span_class(shape)].block_bytes;
+  size_t bytes = (size_t)hak_span_blocks(shape) * hak_span_classes[span_class(shape)].block_bytes;
   return (unsigned)((bytes + HAK_SLICE_BYTES - 1) / HAK_SLICE_BYTES);
 }
 
 static _Atomic uint32_t span_xblocks[HAK_SPAN_CLASSES]; /* of all spans of the class */
 
 /* The shape of a new span: as many blocks as the class has already, so that one of which there are few does not hold memory
- * that is resident for many. But they fill their slices to the last byte, or there are as many as the class can have: in what is
- * left of the last slice no block begins, and a free is checked by class alone. */
+ * that is resident for many; and what fits into the slices that these take. Where a class has blocks already, no more than an
+ * eighth of the slices is left over. */
 static uint32_t span_new_shape(unsigned class_number, uint32_t wanted) {
   const hak_span_class_t *info = &hak_span_classes[class_number];
-  uint32_t blocks = hak_load_relaxed(&span_xblocks[class_number]), alignment = info->block_bytes & -info->block_bytes;
-  if (blocks < wanted) blocks = wanted;
-  if (alignment < HAK_SLICE_BYTES) blocks = (uint32_t)hak_align_up(blocks, HAK_SLICE_BYTES / alignment);
-  return span_shape(class_number, blocks < info->blocks ? blocks : info->blocks);
+  uint32_t has = hak_load_relaxed(&span_xblocks[class_number]);
+  size_t block_bytes = info->block_bytes, blocks = has < wanted ? wanted : has;
+  size_t slices = (blocks * block_bytes + HAK_SLICE_BYTES - 1) / HAK_SLICE_BYTES;
+  while ((blocks = slices * HAK_SLICE_BYTES / block_bytes) < info->blocks) {
+    size_t rest = slices * HAK_SLICE_BYTES - blocks * block_bytes;
+    if (has == 0 || rest * 8 <= slices * HAK_SLICE_BYTES) return span_shape(class_number, (unsigned)blocks);
+    slices++;
+  }
+  return span_shape(class_number, info->blocks);
+}
+
+/* A free is checked by class, and for a class with more blocks than this span has one more would begin in what is left of the
+ * last slice. The key there has a free of that address looked at closely. */
+static void span_mark_end(char *base, uint32_t shape) {
+  size_t end = (size_t)hak_span_blocks(shape) * hak_span_classes[span_class(shape)].block_bytes;
+  if (hak_span_blocks(shape) == hak_span_classes[span_class(shape)].blocks || end % HAK_SLICE_BYTES == 0) return;
+  ((hak_block_t *)(void *)(base + end))->key = hak_freed_key(base + end);
 }
 
 /* Returns blocks to a span, and releases it when that made it all free. Returns the slices that became free, for which the
@@ -48,6 +60,10 @@ static unsigned span_give(hak_cell_t *cell, uint64_t blocks) {
               base + (size_t)hak_lowest_bit(before & blocks) * hak_span_classes[class_number].block_bytes);
   }
   uint64_t full = span_full(shape);
+  if (HAK_UNLIKELY((blocks & ~full) != 0)) { /* by a sized free, which looks at nothing */
+    hak_fatal("hak_free_sized", HAK_BAD_FOREIGN,
+              base + (size_t)hak_highest_bit(blocks) * hak_span_classes[class_number].block_bytes);
+  }
   if ((before | blocks) != full || !hak_cas_acq_rel(&cell->xmask, &full, 0)) { /* not full, or a refill was faster */
     if (before == 0) hak_hint_set(hak_hint_of_span_class(class_number), segment->index);
     return 0;
@@ -59,7 +75,7 @@ static unsigned span_give(hak_cell_t *cell, uint64_t blocks) {
     return span_give(cell, full);
   }
   (void)hak_and_relaxed(&segment->xspans, ~((uint64_t)1 << hak_slice_of(base)));
-  (void)hak_sub_relaxed(&span_xblocks[span_class(shape)], span_blocks(shape));
+  (void)hak_sub_relaxed(&span_xblocks[span_class(shape)], hak_span_blocks(shape));
   hak_segment_give_mt(base, span_slices(shape));
   return span_slices(shape);
 }
@@ -122,16 +138,17 @@ static uint32_t span_new(unsigned class_number, hak_magazine_t *magazine, uint32
   char *base = hak_segment_take_mt(slices, &zeroed);
   if (base == NULL) {
     hak_log(HAK_LOG_CHUNK, "[POOL_ARENA] chunk_ensure FAILED: class=%u, block_size=%u, count=%u, needed=%zu",
-            class_number, block_bytes, span_blocks(shape), (size_t)slices * HAK_SLICE_BYTES);
+            class_number, block_bytes, hak_span_blocks(shape), (size_t)slices * HAK_SLICE_BYTES);
     return 0;
   }
-  (void)hak_add_relaxed(&span_xblocks[class_number], span_blocks(shape));
+  (void)hak_add_relaxed(&span_xblocks[class_number], hak_span_blocks(shape));
   hak_segment_t *segment = hak_segment_of(base);
   unsigned first = hak_slice_of(base);
   hak_cell_t *cell = &segment->cell[first];
   cell->span.base = base;
   hak_store_relaxed(&cell->span.xzero, zeroed ? full : 0);
   hak_store_relaxed(&cell->xshape, shape);
+  span_mark_end(base, shape);
   hak_tagmap_set_run(base, slices, hak_tag_of_span(class_number, 0));
   uint64_t taken = span_lowest(full, wanted);
   span_push(magazine, cell, block_bytes, taken);

@@ -26,7 +26,11 @@ HAK_HIDDEN uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, vo
  * Meanwhile nobody finds these blocks. Returns the bytes. Keeps errno. */
 HAK_HIDDEN size_t hak_span_purge_mt(hak_segment_t *segment);
 
-/* The number of the block that begins at p, or -1 if none does. `tag` is that of p's slice. */
+/* How many blocks a span has, by its cell's xshape. */
+HAK_FAST unsigned hak_span_blocks(uint32_t shape) { return shape >> 8; }
+
+/* The number of the block that begins at p, or would in the largest span of its class; -1 if none does. `tag` is that of p's
+ * slice. */
 HAK_FAST int hak_span_block_number(const void *p, hak_tag_t tag) {
   uint64_t offset = ((uintptr_t)p & (HAK_SLICE_BYTES - 1)) | (uint64_t)hak_tag_back(tag) << HAK_SLICE_SHIFT;
   return hak_span_block_at(&hak_span_classes[hak_tag_class(tag)], offset);

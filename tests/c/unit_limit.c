@@ -28,12 +28,40 @@ static void a_mapping_that_fails_is_not_counted(void **state) {
 
 static void a_mapping_that_cannot_grow_is_counted_as_it_was(void **state) {
   (void)state;
+  hak_collect(1); /* so that nothing is cached */
   char *block = hak_malloc(20 * HAK_MIB);
   hak_os_fail_calls(0, 1000);
   CHECK(hak_realloc(block, 60 * HAK_MIB) == NULL, "grows");
   hak_os_fail_calls(0, 0);
   held_is_the_sum();
   hak_free(block);
+}
+
+/* What lies behind it is address space only: that is for the limit to grant. */
+static void a_mapping_that_grows_in_place_asks_for_what_is_clean(void **state) {
+  (void)state;
+  hak_collect(1);
+  int64_t cache_kib = hak_options.mmap_cache_kib;
+  char *block = hak_malloc(20 * HAK_MIB);
+  hak_options.mmap_cache_kib = 4 * 1024;
+  CHECK(hak_realloc(block, 4 * HAK_MIB) == block && hak_mmap_cache_dirty_locked() == 4 * HAK_MIB,
+        "%zu resident behind it", hak_mmap_cache_dirty_locked());
+  hak_stats_t stats = {.size = sizeof stats};
+  (void)hak_stats_get(&stats);
+  hak_limit_set(stats.held_bytes + HAK_MIB, NULL, NULL);
+  CHECK(hak_mmap_resize_mt(block, 8 * HAK_MIB) == block && !hak_limit_met, "what is resident is counted");
+  held_is_the_sum();
+  CHECK(hak_mmap_resize_mt(block, 9 * HAK_MIB) == block && !hak_limit_met, "there is room");
+  held_is_the_sum();
+  CHECK(hak_mmap_resize_mt(block, 10 * HAK_MIB) == NULL && hak_limit_met, "there is none");
+  held_is_the_sum();
+  CHECK(hak_usable_size(block) == 9 * HAK_MIB, "it is as it was");
+  hak_limit_met = false;
+  hak_limit_set(0, NULL, NULL);
+  CHECK(hak_mmap_resize_mt(block, 20 * HAK_MIB) == block, "what was put back is still there");
+  held_is_the_sum();
+  hak_free(block);
+  hak_options.mmap_cache_kib = cache_kib;
 }
 
 /* As if a purge had not come to its end: its slices are neither free nor used, and were counted as dirty. */
@@ -77,6 +105,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_mapping_that_fails_is_not_counted),
       cmocka_unit_test(a_mapping_that_cannot_grow_is_counted_as_it_was),
+      cmocka_unit_test(a_mapping_that_grows_in_place_asks_for_what_is_clean),
       cmocka_unit_test(the_child_of_a_fork_counts_anew),
       cmocka_unit_test(used_memory_needs_no_room),
   };

@@ -118,7 +118,7 @@ static void test_no_memory(void **state) {
   child_t child = child_run(no_memory, 0);
   CHECK(child.status == 0, "status 0x%x:\n%s", (unsigned)child.status, child.output);
   CHECK(strcmp(child.output, "[POOL_ARENA] mmap FAILED: new_size=4 MB, growth_level=0, errno=12\n"
-                             "[POOL_ARENA] chunk_ensure FAILED: class=3, block_size=12288, count=16, needed=196608\n"
+                             "[POOL_ARENA] chunk_ensure FAILED: class=3, block_size=12288, count=5, needed=65536\n"
                              "[POOL_TLS] pool_refill_and_alloc FAILED: class=3, size=12288\n") == 0,
         "\n%s", child.output);
 }
