@@ -293,42 +293,49 @@ hak_block_t *hak_slab_alloc(hak_theap_t *heap, unsigned class_number) {
   return block;
 }
 
-/* Whether the block, of a bin of the heap's thread, is the heap's. Where the first level of the tag map does not know the slice,
- * its entry is another slice's; but then the block is the heap's, for blocks of others come in by that entry only. */
-static inline bool slab_is_mine(uint32_t me, const hak_block_t *block) {
-  uint32_t owner = hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(block)]);
-  if (HAK_UNLIKELY(owner != me)) owner = hak_tag_owner(hak_tagmap_get_mt(block));
-  return owner == me;
+/* A block of a bin that the first level of the tag map says is not the heap's: another's, linked in front of `others` then. Where
+ * that level does not know the slice, its entry is another slice's; but then the block is the heap's, for blocks of others come
+ * in by that entry only. */
+static __attribute__((noinline)) hak_block_t *slab_give_other(hak_theap_t *heap, hak_block_t *block,
+                                                              hak_block_t *others) {
+  if (hak_tag_owner(hak_tagmap_get_mt(block)) == heap->id + HAK_TAG_HEAPS) {
+    hak_slab_give(heap, block);
+    return others;
+  }
+  hak_block_link(block, others);
+  return block;
 }
 
-/* Takes the first block out of a bin and gives it to its slab, or, if it is another heap's, links it in front of `others`. `me`:
- * the heap in tags. */
-HAK_FAST hak_block_t *slab_give_first(hak_theap_t *heap, uint32_t me, hak_bin_t *bin, hak_block_t *others) {
+/* Gives the first `blocks` blocks of a bin to their slabs, and links those of other heaps in front of `others`. */
+HAK_FAST hak_block_t *slab_give_bin(hak_theap_t *heap, hak_bin_t *bin, uint32_t blocks, hak_block_t *others) {
+  uint32_t me = heap->id + HAK_TAG_HEAPS;
   hak_block_t *block = bin->head;
-  bin->head = hak_block_next(block);
-  if (HAK_UNLIKELY(!slab_is_mine(me, block))) {
-    hak_block_link(block, others);
-    return block;
+  for (; blocks != 0 && block != NULL; blocks--) {
+    hak_block_t *next = hak_block_next(block);
+    if (HAK_LIKELY(hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(block)]) == me)) {
+      hak_slab_give(heap, block);
+    } else {
+      others = slab_give_other(heap, block, others);
+    }
+    block = next;
   }
-  hak_slab_give(heap, block);
+  bin->head = block;
   return others;
 }
 
 hak_block_t *hak_slab_flush_bin(hak_theap_t *heap, unsigned class_number, hak_block_t *others) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
-  while (bin->head != NULL) others = slab_give_first(heap, heap->id + HAK_TAG_HEAPS, bin, others);
+  others = slab_give_bin(heap, bin, UINT32_MAX, others);
   bin->room = 0;
   return others;
 }
 
 hak_block_t *hak_slab_spill_bin(hak_theap_t *heap, unsigned class_number) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
-  uint32_t half = (uint32_t)hak_slab_classes[class_number].bin_room / 2, me = heap->id + HAK_TAG_HEAPS;
+  uint32_t half = (uint32_t)hak_slab_classes[class_number].bin_room / 2;
   uint32_t blocks = half < HAK_SPILL_BLOCKS ? half : HAK_SPILL_BLOCKS;
   bin->room += (int32_t)blocks;
-  hak_block_t *others = NULL;
-  while (blocks-- != 0) others = slab_give_first(heap, me, bin, others);
-  return others;
+  return slab_give_bin(heap, bin, blocks, NULL);
 }
 
 bool hak_slab_is_valid(const hak_theap_t *heap, unsigned class_number) {
