@@ -36,7 +36,7 @@ tests=("$@")
 skip_address='^(test_oom|test_fork|test_heap_fork)$'
 only_undefined=$skip_address
 skip_thread='^test_oom$'
-skip_valgrind='^(test_oom|test_fork|test_heap_fork|test_sizes|test_collect|test_thread_exit|test_threads|test_options|test_aligned|test_limit|unit_mmap|unit_profile)$'
+skip_valgrind='^(test_oom|test_fork|test_heap_fork|test_sizes|test_collect|test_thread_exit|test_threads|test_options|test_aligned|test_limit|unit_mmap|unit_profile_walk)$'
 
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}

@@ -9,12 +9,6 @@
 
 #include "testing.h"
 
-static hak_stats_t stats_now(void) {
-  hak_stats_t stats = {.size = sizeof stats};
-  CHECK(hak_stats_get(&stats) == 1, "stats");
-  return stats;
-}
-
 static uint64_t held_now(void) { return stats_now().held_bytes; }
 
 /* So much beyond what is held now. */

@@ -50,8 +50,7 @@ static int child(unsigned disabled) {
   block = hak_aligned_alloc(64, 640);
   CHECK(block != NULL && (uintptr_t)block % 64 == 0, "aligned %p", block);
   hak_free_aligned_sized(block, 64, 640);
-  hak_stats_t stats = {.size = sizeof stats};
-  CHECK(hak_stats_get(&stats) == 1, "stats");
+  hak_stats_t stats = stats_now();
   for (int tier = 0; tier < HAK_TIER_MMAP; tier++) {
     bool off = (disabled >> tier & 1) != 0;
     CHECK(off == (stats.tier[tier].fell_through > 0), "%s with tiers 0x%x disabled: %llu fell through",

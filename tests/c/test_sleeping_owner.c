@@ -132,8 +132,7 @@ typedef struct figures {
 } figures_t;
 
 static figures_t figures_now(void) {
-  hak_stats_t stats = {.size = sizeof stats};
-  CHECK(hak_stats_get(&stats) == 1, "stats");
+  hak_stats_t stats = stats_now();
   return (figures_t){resident_bytes(), stats.active_bytes, stats.remote_posts, stats.remote_blocks};
 }
 

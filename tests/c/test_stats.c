@@ -7,15 +7,6 @@
 
 #include "testing.h"
 
-static hak_stats_t stats_now(void) {
-  hak_stats_t stats;
-  memset(&stats, 0xee, sizeof stats);
-  stats.size = sizeof stats;
-  CHECK(hak_stats_get(&stats) == 1, "refused");
-  CHECK(stats.size == sizeof stats, "filled %zu of %zu bytes", stats.size, sizeof stats);
-  return stats;
-}
-
 static void unknown_sizes_are_refused(void **state) {
   (void)state;
   static const size_t sizes[] = {

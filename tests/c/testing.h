@@ -275,6 +275,17 @@ TEST_UNUSED static void touch_pages(void *block, size_t bytes) {
   }
 }
 
+/* ---- Figures ----------------------------------------------------------------------------------------------------- */
+
+TEST_UNUSED static hak_stats_t stats_now(void) {
+  hak_stats_t stats;
+  memset(&stats, 0xee, sizeof stats);
+  stats.size = sizeof stats;
+  CHECK(hak_stats_get(&stats) == 1, "refused");
+  CHECK(stats.size == sizeof stats, "filled %zu of %zu bytes", stats.size, sizeof stats);
+  return stats;
+}
+
 /* ---- The process ------------------------------------------------------------------------------------------------- */
 
 /* The resident set in bytes, read without stdio so that reading it allocates nothing. */

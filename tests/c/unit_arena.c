@@ -301,8 +301,7 @@ static void run(size_t n) {
   work(heap);
   hak_heap_destroy(heap);
   hak_collect(1);
-  hak_stats_t stats = {.size = sizeof stats};
-  CHECK(hak_stats_get(&stats) == 1, "stats");
+  hak_stats_t stats = stats_now();
   CHECK(stats.active_bytes == 0 && stats.mmap_bytes == 0 && stats.program_heaps == 0, "left: %llu, %llu",
         (unsigned long long)stats.active_bytes, (unsigned long long)stats.mmap_bytes);
   if (!reached) {

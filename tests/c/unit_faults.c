@@ -181,8 +181,7 @@ static void aftermath(void) {
     release(&live[i], i);
   }
   hak_collect(1);
-  hak_stats_t stats = {.size = sizeof stats};
-  CHECK(hak_stats_get(&stats) == 1, "stats");
+  hak_stats_t stats = stats_now();
   CHECK(stats.active_bytes == 0 && stats.mmap_bytes == 0 && stats.mmap_cached_bytes == 0 && stats.dirty_bytes == 0,
         "left: %llu in slices, %llu in mappings, %llu cached, %llu dirty", (unsigned long long)stats.active_bytes,
         (unsigned long long)stats.mmap_bytes, (unsigned long long)stats.mmap_cached_bytes,

@@ -1,31 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * core/poisson, core/profile and the interface as the profile sees it. Draws are from a fixed seed and stacks from an
- * unwinder of the test, so each run is the same; tests of frame pointers aside.
+ * core/poisson, core/profile and the interface as the profile sees it: what is estimated, every way in and out, what there is
+ * no room for, the file that it writes, forks and threads.
  */
-#define HAK_PROFILE 1
-#include "unit.h"
-
-#include <ucontext.h>
-
-static hak_profile_stats_t stats(void) {
-  hak_profile_stats_t s = {.size = sizeof s};
-  CHECK(hak_profile_stats(&s) == 1, "no figures");
-  return s;
-}
-
-/* ---- Call stacks of the test's own: one address, or `depth` of them ---- */
-
-static _Thread_local uintptr_t stack_now = 0x1000;
-static size_t stack_depth = 1;
-static bool unwind_allocates;
-
-static size_t unwind(const void **addresses, size_t most) {
-  CHECK(most == 64, "%zu", most);
-  if (unwind_allocates) hak_free(hak_malloc(1000));
-  for (size_t i = 0; i < stack_depth; i++) addresses[i] = (const void *)(stack_now + i);
-  return stack_depth;
-}
+#include "unit_profile.h"
 
 static hak_profile_stack_t found;
 static size_t found_depth;
@@ -43,12 +21,6 @@ static hak_profile_stack_t stack_of(uintptr_t address) {
   wanted = address;
   (void)hak_profile_visit(find, NULL);
   return found;
-}
-
-static void begin(size_t mean) {
-  hak_profile_seed(42);
-  hak_profile_unwind_with(unwind);
-  CHECK(hak_profile_start(mean) == 1, "errno %d", errno);
 }
 
 /* ---- Arithmetic ---- */
@@ -127,8 +99,6 @@ static void *free_it(void *p) {
   hak_free(p);
   return NULL;
 }
-
-#define LIVE(n) CHECK(stats().live_samples == (n), "%lu live", stats().live_samples)
 
 static void frees_are_noticed(size_t unused) {
   (void)unused;
@@ -314,99 +284,6 @@ static void dump_is_as_gperftools_has_it(size_t unused) {
   hak_free(p);
 }
 
-/* ---- Frame pointers ---- */
-
-#define APART __attribute__((noinline))
-
-static void *volatile kept;
-APART static void frames_inner(void) {
-  kept = hak_malloc(10);
-  __asm__ volatile("" ::: "memory");
-}
-APART static void frames_middle(void) {
-  frames_inner();
-  __asm__ volatile("" ::: "memory");
-}
-APART static void *frames_outer(void *unused) {
-  (void)unused;
-  frames_middle();
-  __asm__ volatile("" ::: "memory");
-  return NULL;
-}
-
-static int frames_seen;
-static void frames_look(const hak_profile_stack_t *stack, void *unused) {
-  (void)unused;
-  static void (*const functions[])(void) = {frames_inner, frames_middle, (void (*)(void))frames_outer};
-  size_t next =
-      0; /* each return address is a little behind its function's start; those of the library may come before */
-  for (size_t i = 0; i < stack->depth && next < 3; i++) {
-    next += (uintptr_t)stack->addresses[i] - (uintptr_t)functions[next] < 128;
-  }
-  frames_seen += next == 3;
-}
-
-static void frames_are_walked(size_t in_thread) {
-  begin(1);
-  hak_profile_unwind_with(NULL);
-  if (in_thread != 0) {
-    thread_join(thread_start(frames_outer, NULL));
-  } else {
-    (void)frames_outer(NULL);
-  }
-  frames_seen = 0;
-  (void)hak_profile_visit(frames_look, NULL);
-  CHECK(frames_seen == 1, "%d", frames_seen);
-  hak_free(kept);
-}
-
-static ucontext_t context_main, context_other;
-static void context_body(void) { (void)frames_outer(NULL); }
-
-static void wild_frames_do_no_harm(size_t unused) {
-  (void)unused;
-  const void *addresses[HAK_PROFILE_DEPTH];
-  volatile uintptr_t frame[6] = {0};
-  const uintptr_t wild[] = {0,
-                            1,
-                            8,
-                            0x10000,
-                            ~(uintptr_t)7,
-                            (uintptr_t)frame,
-                            (uintptr_t)frame - 64,
-                            (uintptr_t)&wild,
-                            (uintptr_t)frame + 1,
-                            0x7fffffffe000};
-  for (size_t i = 0; i < COUNT_OF(wild); i++) {
-    frame[0] = wild[i];
-    size_t depth = hak_profile_walk((hak_profile_site_t){.inner = 5, .outer = 6, .frame = (uintptr_t)frame}, addresses);
-    CHECK(depth >= 2 && depth <= HAK_PROFILE_DEPTH, "%zu for %zu", depth, i);
-    CHECK(addresses[0] == (void *)5 && addresses[1] == (void *)6, "%zu", i);
-  }
-  frame[0] = (uintptr_t)&frame[2]; /* two good ones, then backwards */
-  frame[1] = 0;
-  frame[2] = (uintptr_t)&frame[4];
-  frame[3] = 0x77;
-  frame[4] = (uintptr_t)&frame[0];
-  frame[5] = 0x88;
-  size_t depth = hak_profile_walk((hak_profile_site_t){.inner = 5, .outer = 5, .frame = (uintptr_t)frame}, addresses);
-  CHECK(depth == 3 && addresses[1] == (void *)0x77 && addresses[2] == (void *)0x88, "%zu", depth);
-  /* A stack of the program's own: the call site, and no more. */
-  begin(1);
-  hak_profile_unwind_with(NULL);
-  CHECK(getcontext(&context_other) == 0, "errno %d", errno);
-  context_other.uc_stack.ss_sp = malloc(64 * KIB);
-  context_other.uc_stack.ss_size = 64 * KIB;
-  context_other.uc_link = &context_main;
-  makecontext(&context_other, context_body, 0);
-  if (!TEST_TSAN && !TEST_ASAN) {
-    CHECK(swapcontext(&context_main, &context_other) == 0, "errno %d", errno);
-    LIVE(1);
-    hak_free(kept);
-  }
-  free(context_other.uc_stack.ss_sp);
-}
-
 /* ---- Fork, threads ---- */
 
 static void child_frees(size_t address) {
@@ -477,11 +354,6 @@ static void threads_agree(size_t with_control) {
     CHECK(s.total_samples > test_work(60000) && s.stacks == STRESS_THREADS, "%lu", s.total_samples);
 }
 
-#define IN_CHILD(test, argument)                 \
-  static void test##_##argument(void **unused) { \
-    (void)unused;                                \
-    child_passes(test, argument);                \
-  }
 IN_CHILD(estimates_are_near, 0)
 IN_CHILD(frees_are_noticed, 0)
 IN_CHILD(off_records_nothing, 0)
@@ -491,25 +363,26 @@ IN_CHILD(options_start_it, 2)
 IN_CHILD(too_many_are_dropped, 0)
 IN_CHILD(failures_are_survived, 0)
 IN_CHILD(dump_is_as_gperftools_has_it, 0)
-IN_CHILD(frames_are_walked, 0)
-IN_CHILD(frames_are_walked, 1)
-IN_CHILD(wild_frames_do_no_harm, 0)
 IN_CHILD(children_have_the_samples, 0)
 IN_CHILD(threads_agree, 0)
 IN_CHILD(threads_agree, 1)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(arithmetic_is_right),      cmocka_unit_test(estimates_are_near_0),
-      cmocka_unit_test(frees_are_noticed_0),      cmocka_unit_test(off_records_nothing_0),
-      cmocka_unit_test(options_start_it_0),       cmocka_unit_test(options_start_it_1),
-      cmocka_unit_test(options_start_it_2),       cmocka_unit_test(too_many_are_dropped_0),
-      cmocka_unit_test(failures_are_survived_0),  cmocka_unit_test(dump_is_as_gperftools_has_it_0),
-      cmocka_unit_test(frames_are_walked_0),      cmocka_unit_test(frames_are_walked_1),
-      cmocka_unit_test(wild_frames_do_no_harm_0), cmocka_unit_test(children_have_the_samples_0),
-      cmocka_unit_test(threads_agree_0),          cmocka_unit_test(threads_agree_1),
+      cmocka_unit_test(arithmetic_is_right),
+      cmocka_unit_test(estimates_are_near_0),
+      cmocka_unit_test(frees_are_noticed_0),
+      cmocka_unit_test(off_records_nothing_0),
+      cmocka_unit_test(options_start_it_0),
+      cmocka_unit_test(options_start_it_1),
+      cmocka_unit_test(options_start_it_2),
+      cmocka_unit_test(too_many_are_dropped_0),
+      cmocka_unit_test(failures_are_survived_0),
+      cmocka_unit_test(dump_is_as_gperftools_has_it_0),
+      cmocka_unit_test(children_have_the_samples_0),
+      cmocka_unit_test(threads_agree_0),
+      cmocka_unit_test(threads_agree_1),
   };
-  unsetenv("HAKMEM_PROFILE");
-  unsetenv("HAKMEM_PROFILE_RATE");
+  forget_options();
   return cmocka_run_group_tests_name("profile", tests, NULL, NULL);
 }

@@ -44,7 +44,8 @@ platform_musl() {
 # Not here: what starts programs, for which qemu would have to be the machine's interpreter, or threads in a forked child,
 # which qemu cannot; and what measures the resident set, which is qemu's.
 aarch64_tests="test_aligned test_calloc test_errno test_overlap test_realloc test_sized test_sizes test_stats test_threads
-  test_tier test_heap unit_arena unit_adapt unit_faults unit_mmap unit_mmap_cache unit_trade unit_registry_guard unit_remote unit_segment unit_slab unit_span unit_tagmap
+  test_tier test_heap test_heap_life test_heap_limit test_heap_threads unit_arena unit_adapt unit_faults unit_mmap unit_mmap_cache
+  unit_trade unit_registry_guard unit_remote unit_segment unit_slab unit_span unit_tagmap
   process_conformance_static process_conformance_glibc_static process_process_end_static process_signals_static"
 sysroot=/usr/aarch64-linux-gnu
 
