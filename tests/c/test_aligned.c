@@ -125,19 +125,21 @@ static void zalloc_is_zero_after_dirty_reuse(void **state) {
   }
 }
 
+static void expect_refused(size_t alignment, size_t size, int error) {
+  errno = 0;
+  void *block = hak_aligned_alloc(alignment, size);
+  CHECK(block == NULL && errno == error, "aligned_alloc(%zu, %zu) is %p, errno %d", alignment, size, block, errno);
+  errno = 0;
+  block = hak_aligned_zalloc(alignment, size);
+  CHECK(block == NULL && errno == error, "aligned_zalloc(%zu, %zu) is %p, errno %d", alignment, size, block, errno);
+}
+
 static void bad_alignments_are_einval(void **state) {
   (void)state;
   static const size_t alignments[] = {0, 3, 5, 6, 7, 12, 24, 48, 100, 4095, 4097, 3 * MIB, 2 * GIB, SIZE_MAX};
   for (size_t i = 0; i < sizeof alignments / sizeof alignments[0]; i++) {
     for (size_t size = 0; size <= 3 * MIB; size = size * 16 + 1) {
-      size_t alignment = opaque_size(alignments[i]);
-      errno = 0;
-      void *block = hak_aligned_alloc(alignment, size);
-      CHECK(block == NULL && errno == EINVAL, "aligned_alloc(%zu, %zu) is %p, errno %d", alignment, size, block, errno);
-      errno = 0;
-      block = hak_aligned_zalloc(alignment, size);
-      CHECK(block == NULL && errno == EINVAL, "aligned_zalloc(%zu, %zu) is %p, errno %d", alignment, size, block,
-            errno);
+      expect_refused(opaque_size(alignments[i]), size, EINVAL);
     }
   }
 }
@@ -147,14 +149,7 @@ static void impossible_sizes_are_enomem(void **state) {
   static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX - GIB, (size_t)PTRDIFF_MAX + 1, PTRDIFF_MAX};
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
     for (size_t alignment = 1; alignment <= LARGEST_ALIGNMENT; alignment *= 2) {
-      size_t size = opaque_size(sizes[i]);
-      errno = 0;
-      void *block = hak_aligned_alloc(alignment, size);
-      CHECK(block == NULL && errno == ENOMEM, "aligned_alloc(%zu, %zu) is %p, errno %d", alignment, size, block, errno);
-      errno = 0;
-      block = hak_aligned_zalloc(alignment, size);
-      CHECK(block == NULL && errno == ENOMEM, "aligned_zalloc(%zu, %zu) is %p, errno %d", alignment, size, block,
-            errno);
+      expect_refused(alignment, opaque_size(sizes[i]), ENOMEM);
     }
   }
 }

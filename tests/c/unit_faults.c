@@ -64,26 +64,16 @@ static void request_aligned(item_t *item, size_t alignment, size_t bytes) {
   got(item, block, bytes, alignment);
 }
 
-static void resize_aligned(item_t *item, size_t bytes) {
+static void resize(item_t *item, size_t bytes, bool aligned) {
   size_t kept = bytes < item->bytes ? bytes : item->bytes;
   kept = kept < 128 ? kept : 128;
   unsigned char before[128];
   memcpy(before, item->block, kept);
   errno = 0;
-  void *block = hak_realloc_aligned_sized(item->block, item->alignment, item->bytes, bytes);
+  void *block = aligned ? hak_realloc_aligned_sized(item->block, item->alignment, item->bytes, bytes)
+                        : hak_realloc(item->block, bytes);
   CHECK(block == NULL || memcmp(before, block, kept) == 0, "%zu bytes to %zu: content", item->bytes, bytes);
-  got(item, block, bytes, item->alignment);
-}
-
-static void resize(item_t *item, size_t bytes) {
-  size_t kept = bytes < item->bytes ? bytes : item->bytes;
-  kept = kept < 128 ? kept : 128;
-  unsigned char before[128];
-  memcpy(before, item->block, kept);
-  errno = 0;
-  void *block = hak_realloc(item->block, bytes);
-  CHECK(block == NULL || memcmp(before, block, kept) == 0, "%zu bytes to %zu: content", item->bytes, bytes);
-  got(item, block, bytes, 16); /* NULL: the old one is still verified */
+  got(item, block, bytes, aligned ? item->alignment : 16); /* NULL: the old one is still verified */
 }
 
 static void release(item_t *item, size_t how) {
@@ -136,12 +126,12 @@ static void scenario(void) {
   }
   for (size_t i = 0; i < 48; i++) {
     if (live[i].block != NULL) {
-      resize(&live[i], i % 2 == 0 ? sizes[(i + 5) % COUNT_OF(sizes)] : live[i].bytes * 2 + 1);
+      resize(&live[i], i % 2 == 0 ? sizes[(i + 5) % COUNT_OF(sizes)] : live[i].bytes * 2 + 1, false);
     }
   }
   for (size_t i = 48; i < 64; i++) {
     if (live[i].block != NULL) {
-      resize_aligned(&live[i], i % 4 == 0 ? 3 * MIB + i : i % 4 == 1 ? live[i].bytes * 3 : 5000);
+      resize(&live[i], i % 4 == 0 ? 3 * MIB + i : i % 4 == 1 ? live[i].bytes * 3 : 5000, true);
     }
   }
   verify();
