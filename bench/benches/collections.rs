@@ -10,7 +10,7 @@ use std::{fmt::Write as _, hash::BuildHasherDefault, hint::black_box};
 
 use allocator_api2::vec::Vec;
 use common::{for_each_peer, Alloc, OnPeer};
-use criterion::{criterion_group, criterion_main, measurement::WallTime, BenchmarkGroup, Criterion, Throughput};
+use criterion::{criterion_group, criterion_main, measurement::WallTime, BenchmarkGroup, Criterion};
 use hakmem_bench::{peers::Peer, rng::Rng};
 use hashbrown::HashMap;
 
@@ -116,18 +116,9 @@ impl OnPeer for MapFillAndDrop {
 }
 
 fn collections(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("Vec growth");
-    group.throughput(Throughput::Elements(VEC_ELEMENTS));
-    for_each_peer(&mut group, &VecGrowth);
-    group.finish();
-    let mut group = criterion.benchmark_group("String churn");
-    group.throughput(Throughput::Elements(STRINGS_MADE));
-    for_each_peer(&mut group, &StringChurn);
-    group.finish();
-    let mut group = criterion.benchmark_group("HashMap fill and drop");
-    group.throughput(Throughput::Elements(MAP_ENTRIES));
-    for_each_peer(&mut group, &MapFillAndDrop);
-    group.finish();
+    for_each_peer(criterion, "Vec growth", VEC_ELEMENTS, &VecGrowth);
+    for_each_peer(criterion, "String churn", STRINGS_MADE, &StringChurn);
+    for_each_peer(criterion, "HashMap fill and drop", MAP_ENTRIES, &MapFillAndDrop);
 }
 
 criterion_group! { name = benches; config = common::config(); targets = collections }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{for_each_peer, OnPeer};
-use criterion::{criterion_group, criterion_main, measurement::WallTime, BenchmarkGroup, Criterion, Throughput};
+use criterion::{criterion_group, criterion_main, measurement::WallTime, BenchmarkGroup, Criterion};
 use hakmem_bench::peers::Peer;
 
 const THREADS: usize = 2;
@@ -128,14 +128,18 @@ fn threads(criterion: &mut Criterion) {
     };
     for (name, size) in SIZES {
         let layout = Layout::from_size_align(size, 16).expect("a valid layout");
-        let mut group = criterion.benchmark_group(format!("{name}, {THREADS} threads{label}"));
-        group.throughput(Throughput::Elements((THREADS * BATCH) as u64));
-        for_each_peer(&mut group, &Own(layout));
-        group.finish();
-        let mut group = criterion.benchmark_group(format!("{name}, handed over{label}"));
-        group.throughput(Throughput::Elements(BATCH as u64));
-        for_each_peer(&mut group, &HandOver(layout));
-        group.finish();
+        for_each_peer(
+            criterion,
+            &format!("{name}, {THREADS} threads{label}"),
+            (THREADS * BATCH) as u64,
+            &Own(layout),
+        );
+        for_each_peer(
+            criterion,
+            &format!("{name}, handed over{label}"),
+            BATCH as u64,
+            &HandOver(layout),
+        );
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{for_each_peer, OnPeer};
-use criterion::{criterion_group, criterion_main, measurement::WallTime, BenchmarkGroup, Criterion, Throughput};
+use criterion::{criterion_group, criterion_main, measurement::WallTime, BenchmarkGroup, Criterion};
 use hakmem_bench::peers::Peer;
 
 /// A size in the middle of what each tier serves.
@@ -95,18 +95,19 @@ impl OnPeer for Batch {
 fn tiers(criterion: &mut Criterion) {
     for (name, size) in SIZES {
         let layout = Layout::from_size_align(size, 16).expect("a valid layout");
-        let mut group = criterion.benchmark_group(format!("{name}, hit"));
-        group.throughput(Throughput::Elements(1));
-        for_each_peer(&mut group, &Hit(layout));
-        group.finish();
-        let mut group = criterion.benchmark_group(format!("{name}, sized and unsized"));
-        group.throughput(Throughput::Elements(1));
-        for_each_peer(&mut group, &SizedAndUnsized(layout));
-        group.finish();
-        let mut group = criterion.benchmark_group(format!("{name}, batch of {BATCH}"));
-        group.throughput(Throughput::Elements(BATCH as u64));
-        for_each_peer(&mut group, &Batch(layout));
-        group.finish();
+        for_each_peer(criterion, &format!("{name}, hit"), 1, &Hit(layout));
+        for_each_peer(
+            criterion,
+            &format!("{name}, sized and unsized"),
+            1,
+            &SizedAndUnsized(layout),
+        );
+        for_each_peer(
+            criterion,
+            &format!("{name}, batch of {BATCH}"),
+            BATCH as u64,
+            &Batch(layout),
+        );
     }
 }
 

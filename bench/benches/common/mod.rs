@@ -3,7 +3,7 @@
 use std::{alloc::Layout, marker::PhantomData, ptr::NonNull, time::Duration};
 
 use allocator_api2::alloc::{AllocError, Allocator};
-use criterion::{measurement::WallTime, BenchmarkGroup, Criterion};
+use criterion::{measurement::WallTime, BenchmarkGroup, Criterion, Throughput};
 use hakmem_bench::peers::{with_peer, Peer, Presence, Visitor, PEERS};
 
 /// Set to anything but 0, makes everything run in about a minute, roughly and without HTML.
@@ -31,8 +31,9 @@ pub trait OnPeer {
     fn bench<A: Peer>(&self, name: &str, group: &mut BenchmarkGroup<'_, WallTime>);
 }
 
-/// Runs `bench` on every allocator that is built in. (tcmalloc is not: it takes a process of its own, as in `hakmem-bench`.)
-pub fn for_each_peer(group: &mut BenchmarkGroup<'_, WallTime>, bench: &impl OnPeer) {
+/// A group of benchmarks: `bench`, of so many elements, on every allocator that is built in. (tcmalloc is not: it takes a process
+/// of its own, as in `hakmem-bench`.)
+pub fn for_each_peer(criterion: &mut Criterion, name: &str, elements: u64, bench: &impl OnPeer) {
     struct Call<'a, 'g, B>(&'a str, &'a mut BenchmarkGroup<'g, WallTime>, &'a B);
 
     impl<B: OnPeer> Visitor for Call<'_, '_, B> {
@@ -44,11 +45,14 @@ pub fn for_each_peer(group: &mut BenchmarkGroup<'_, WallTime>, bench: &impl OnPe
         }
     }
 
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Elements(elements));
     for peer in &PEERS {
         if (peer.presence)() == Presence::BuiltIn {
-            with_peer(peer.name, Call(peer.name, group, bench));
+            with_peer(peer.name, Call(peer.name, &mut group, bench));
         }
     }
+    group.finish();
 }
 
 /// A peer in the form that collections take.

@@ -7,7 +7,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
+    measured, sizes, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
@@ -32,8 +32,8 @@ fn make<A: Peer, const CHECK: bool>(rng: &mut Rng, tally: &mut Tally) -> Block {
 }
 
 pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| {
             let (mut rng, mut tally) = (Rng::new(case.seed, index as u64), Tally::default());
             // Half of them full, as they are in the long run.
@@ -54,6 +54,5 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             }
         },
         |part| free_rest::<A, CHECK>(part.slots.into_iter().flatten(), part.tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }

@@ -13,9 +13,9 @@ use std::{
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    no_variant, outcome,
+    measured, no_variant,
     phases::Phase,
-    sizes, timed, Case, HandOut, Outcome, Setting, Tally, Workload,
+    sizes, Case, HandOut, Outcome, Setting, Tally, Workload,
 };
 use crate::{
     peers::Peer,
@@ -98,8 +98,8 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         }
     }
     let stages = HandOut::new(stages);
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    let mut outcome = measured::<A, _>(
+        case,
         |index| {
             let part = (stages.take(index), Rng::new(case.seed, index as u64), Tally::default());
             (index, part)
@@ -144,7 +144,6 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         },
         |(_, (_, _, tally))| free_rest::<A, CHECK>([], tally),
     );
-    let mut outcome = outcome(timing, results);
     outcome.phases = phases.into_inner().expect("no thread panics");
     Ok(outcome)
 }

@@ -8,7 +8,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
+    measured, sizes, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
@@ -43,8 +43,8 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         order: Vec<u32>,
         tally: Tally,
     }
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| {
             let mut rng = Rng::new(case.seed, index as u64);
             let mut order: Vec<u32> = (0..count as u32).collect();
@@ -77,6 +77,5 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             }
         },
         |bulk| free_rest::<A, CHECK>([], bulk.tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }

@@ -13,7 +13,7 @@ use std::sync::Barrier;
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, timed, Case, HandOut, Outcome, Setting, Tally, Workload,
+    measured, Case, HandOut, Outcome, Setting, Tally, Workload,
 };
 use crate::peers::Peer;
 
@@ -40,8 +40,8 @@ pub fn run<A: Peer, const CHECK: bool, const PASSIVE: bool>(case: &Case) -> Resu
     let times = case.slots as u32;
     let gifts = std::sync::OnceLock::new();
     let given = Barrier::new(case.threads);
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| {
             let mut tally = Tally::default();
             if !PASSIVE {
@@ -68,6 +68,5 @@ pub fn run<A: Peer, const CHECK: bool, const PASSIVE: bool>(case: &Case) -> Resu
             }
         },
         |(_, tally)| free_rest::<A, CHECK>([], tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }

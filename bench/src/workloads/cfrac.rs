@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, timed,
+    measured,
     working_set::WorkingSet,
     Case, Outcome, Setting, Tally, Workload,
 };
@@ -59,11 +59,10 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         let draw = rng.draw();
         number::<A, CHECK>(1 + (draw >> 32) as usize % MOST, draw, tally)
     };
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| WorkingSet::new(case, index, make),
         |set| (0..case.ops.div_ceil(8)).for_each(|_| step::<A, CHECK>(set)),
         |set| free_rest::<A, CHECK>(set.slots, set.tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }

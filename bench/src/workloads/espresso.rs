@@ -7,7 +7,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed,
+    measured, sizes,
     working_set::WorkingSet,
     Case, Outcome, Setting, Tally, Workload,
 };
@@ -43,8 +43,8 @@ fn cover<A: Peer, const CHECK: bool>(rng: &mut Rng, tally: &mut Tally) -> Block 
 }
 
 pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| {
             WorkingSet::new(case, index, |rng, tally| {
                 Block::allocate::<A, CHECK>(ROOM * 16, ALIGN, rng.draw(), tally)
@@ -59,6 +59,5 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             }
         },
         |set| free_rest::<A, CHECK>(set.slots, set.tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }

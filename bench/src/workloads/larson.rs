@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed,
+    measured, sizes,
     working_set::WorkingSet,
     Case, Outcome, Setting, Tally, Workload,
 };
@@ -42,8 +42,8 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         let draw = rng.draw();
         Block::allocate::<A, CHECK>(sizes::uniform(draw, 8, 1000), ALIGN, draw, tally)
     };
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| {
             let mut threads = Vec::new();
             let (first, mut last) = channel::<WorkingSet>();
@@ -81,6 +81,5 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             let set = chain.set.expect("the work was done");
             free_rest::<A, CHECK>(set.slots, set.tally)
         },
-    );
-    Ok(outcome(timing, results))
+    ))
 }

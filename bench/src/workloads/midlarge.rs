@@ -16,7 +16,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{outcome, timed, Case, HandOut, Outcome, Request, Tally, Tiers, Workload};
+use super::{measured, Case, HandOut, Outcome, Request, Tally, Tiers, Workload};
 use crate::{
     peers::Peer,
     ring::{relax, Receiver, Ring, Sender},
@@ -174,8 +174,8 @@ fn own<A: Peer, const CHECK: bool>(case: &Case) -> Outcome {
         slots: Vec<Word>,
         tally: Tally,
     }
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    measured::<A, _>(
+        case,
         |index| Own {
             rng: Rng::new(case.seed, index as u64),
             slots: vec![EMPTY; case.slots],
@@ -202,8 +202,7 @@ fn own<A: Peer, const CHECK: bool>(case: &Case) -> Outcome {
             }
             (own.tally, tiers)
         },
-    );
-    outcome(timing, results)
+    )
 }
 
 fn shared<A: Peer, const CHECK: bool>(case: &Case) -> Outcome {
@@ -213,8 +212,8 @@ fn shared<A: Peer, const CHECK: bool>(case: &Case) -> Outcome {
         tally: Tally,
     }
     let slots: Vec<AtomicU64> = (0..case.slots).map(|_| AtomicU64::new(EMPTY)).collect();
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    measured::<A, _>(
+        case,
         |index| Shared {
             rng: Rng::new(case.seed, index as u64),
             index,
@@ -251,8 +250,7 @@ fn shared<A: Peer, const CHECK: bool>(case: &Case) -> Outcome {
             }
             (shared.tally, tiers)
         },
-    );
-    outcome(timing, results)
+    )
 }
 
 /// How many blocks a producer of `pipe` allocates after the clock has stopped, to ask for their tiers: by then the queues
@@ -278,8 +276,8 @@ fn pipe<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         let rng = Rng::new(case.seed, pair as u64);
         [End::Allocates(sender, rng), End::Frees(receiver)]
     }));
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| Pipe {
             end: ends.take(index),
             tally: Tally::default(),
@@ -320,6 +318,5 @@ fn pipe<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             }
             (pipe.tally, tiers)
         },
-    );
-    Ok(outcome(timing, results))
+    ))
 }

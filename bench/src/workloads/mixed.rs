@@ -6,7 +6,7 @@
 
 use super::{
     block::{Block, ALIGN},
-    outcome, sizes, timed, working_set,
+    measured, sizes, working_set,
     working_set::{Crossing, WorkingSet},
     Case, HandOut, Outcome, Setting, Tally, Workload,
 };
@@ -28,11 +28,10 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
     };
     let mut queues = working_set::queues(case.threads);
     let ends = HandOut::new(Ring::circle(&mut queues));
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| Crossing::new(WorkingSet::new(case, index, make), ends.take(index)),
         |part| part.replace::<A, CHECK>(case.ops, make),
         |part| part.finish::<A, CHECK>(),
-    );
-    Ok(outcome(timing, results))
+    ))
 }

@@ -328,7 +328,7 @@ pub struct Outcome {
 }
 
 /// The sum of what the threads did.
-pub fn outcome(timing: Timing, results: Vec<(Tally, Tiers)>) -> Outcome {
+fn outcome(timing: Timing, results: Vec<(Tally, Tiers)>) -> Outcome {
     let mut tally = Tally::default();
     let mut tiers = Tiers::new();
     for (one, some) in results {
@@ -373,9 +373,20 @@ pub struct Timing {
     pub peak_rss_kib: u64,
 }
 
+/// Runs the threads of a case through the steps of [`timed`], the last of which says what each of them did.
+pub fn measured<A: Peer, S>(
+    case: &Case,
+    setup: impl Fn(usize) -> S + Sync,
+    work: impl Fn(&mut S) + Sync,
+    finish: impl Fn(S) -> (Tally, Tiers) + Sync,
+) -> Outcome {
+    let (timing, results) = timed::<A, _, _>(case.threads, setup, work, finish);
+    outcome(timing, results)
+}
+
 /// Runs `threads` threads through three steps, each of which all of them enter together: `setup` (untimed), `work` (timed),
 /// `finish` (untimed, after the measurements were read). Starting the threads is not timed.
-pub fn timed<A, S, T>(
+fn timed<A, S, T>(
     threads: usize,
     setup: impl Fn(usize) -> S + Sync,
     work: impl Fn(&mut S) + Sync,

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, timed, Case, Outcome, Setting, Tally, Workload,
+    measured, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
@@ -52,8 +52,8 @@ fn swap(places: &Places, index: usize, block: Block) -> Block {
 pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
     let places: Places = (0..PLACES.min(case.slots)).map(|_| Mutex::new(Block::NONE)).collect();
     let brief = (case.slots / 10).max(1);
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| {
             let (mut rng, mut tally) = (Rng::new(case.seed, index as u64), Tally::default());
             let is_first = index == 0;
@@ -88,8 +88,7 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             let migrating = (0..migrating).map(|place| swap(&places, place, Block::NONE));
             free_rest::<A, CHECK>(part.retained.into_iter().chain(migrating), part.tally)
         },
-    );
-    Ok(outcome(timing, results))
+    ))
 }
 
 impl Part {

@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, timed, Case, Outcome, Setting, Tally, Workload,
+    measured, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::peers::Peer;
 
@@ -51,8 +51,8 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
 }
 
 fn repeat<A: Peer, const CHECK: bool, const LIFO: bool>(case: &Case, size: usize) -> Outcome {
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    measured::<A, _>(
+        case,
         |_| (vec![Block::NONE; case.slots.max(1)], Tally::default()),
         |(blocks, tally)| {
             while tally.ops() < case.ops {
@@ -67,6 +67,5 @@ fn repeat<A: Peer, const CHECK: bool, const LIFO: bool>(case: &Case, size: usize
             }
         },
         |(_, tally)| free_rest::<A, CHECK>([], tally),
-    );
-    outcome(timing, results)
+    )
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed, Case, HandOut, Outcome, Tally,
+    measured, sizes, Case, HandOut, Outcome, Tally,
 };
 use crate::{
     gate::Gate,
@@ -80,8 +80,8 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case, plan: &[Plan]) -> Result<Out
     let done: Vec<AtomicU64> = plan.iter().map(|_| AtomicU64::new(0)).collect();
     let phases = Mutex::new(Vec::new());
     let shares: u64 = plan.iter().map(|phase| phase.share).sum();
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    let mut outcome = measured::<A, _>(
+        case,
         |index| {
             let (to_partner, from_partner) = ends.take(index);
             let part = Part {
@@ -114,7 +114,6 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case, plan: &[Plan]) -> Result<Out
         },
         |(_, part)| free_rest::<A, CHECK>([], part.tally),
     );
-    let mut outcome = outcome(timing, results);
     outcome.phases = phases.into_inner().expect("no thread panics");
     Ok(outcome)
 }

@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    no_variant, outcome, timed, Case, HandOut, Outcome, Setting, Tally, Workload,
+    measured, no_variant, Case, HandOut, Outcome, Setting, Tally, Workload,
 };
 use crate::{
     peers::Peer,
@@ -88,13 +88,12 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         (jobs[to].to_free, jobs[to].receiver) = (batches, Some(receiver));
     }
     let jobs = HandOut::new(jobs);
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| (jobs.take(index), Tally::default()),
         |(job, tally)| job.run::<A, CHECK>(size, tally),
         |(_, tally)| free_rest::<A, CHECK>([], tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }
 
 impl Job<'_> {

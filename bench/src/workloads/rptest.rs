@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    no_variant, outcome, sizes, timed,
+    measured, no_variant, sizes,
     working_set::WorkingSet,
     Case, HandOut, Outcome, Setting, Tally, Workload,
 };
@@ -46,8 +46,8 @@ fn loops<A: Peer, const CHECK: bool>(case: &Case, size: impl Fn(u64) -> usize + 
     // Queues that hold what is handed over in some loops, so that a thread rarely waits for the next one, and never in a circle.
     let mut rings: Vec<Ring<Block>> = (0..case.threads).map(|_| Ring::new(4 * count)).collect();
     let ends = HandOut::new(Ring::circle(&mut rings));
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    measured::<A, _>(
+        case,
         |index| {
             let handed: Vec<Block> = Vec::with_capacity(count);
             (WorkingSet::new(case, index, make), ends.take(index), handed)
@@ -71,6 +71,5 @@ fn loops<A: Peer, const CHECK: bool>(case: &Case, size: impl Fn(u64) -> usize + 
             }
         },
         |(set, ..)| free_rest::<A, CHECK>(set.slots, set.tally),
-    );
-    outcome(timing, results)
+    )
 }

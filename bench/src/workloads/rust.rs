@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{no_variant, outcome, timed, Case, Outcome, Setting, Tally, Workload};
+use super::{measured, no_variant, Case, Outcome, Setting, Tally, Workload};
 use crate::rng::Rng;
 
 pub const WORKLOADS: &[Workload] = &[BTREE, HASH, ARC, JSON, PATTERNS];
@@ -86,8 +86,8 @@ pub fn run(case: &Case) -> Result<Outcome, String> {
 
 /// Each thread does the step, which returns how many operations it was, until it has done as many as the case says.
 fn loops<T>(case: &Case, input: impl Fn(&mut Rng) -> T + Sync, step: impl Fn(&T, &mut Rng) -> u64 + Sync) -> Outcome {
-    let (timing, results) = timed::<System, _, _>(
-        case.threads,
+    measured::<System, _>(
+        case,
         |thread| {
             let mut rng = Rng::new(case.seed, thread as u64);
             (input(&mut rng), rng, Tally::default())
@@ -98,8 +98,7 @@ fn loops<T>(case: &Case, input: impl Fn(&mut Rng) -> T + Sync, step: impl Fn(&T,
             }
         },
         |(_, _, tally)| (tally, Default::default()),
-    );
-    outcome(timing, results)
+    )
 }
 
 /// Letters, as many as asked for.
@@ -167,8 +166,8 @@ fn arc(case: &Case) -> Outcome {
         })
         .collect();
     let line = "x".repeat(256);
-    let (timing, results) = timed::<System, _, _>(
-        case.threads,
+    measured::<System, _>(
+        case,
         |thread| {
             let kept: Vec<Option<Arc<Message>>> = vec![None; KEPT];
             (thread, kept, Rng::new(case.seed, thread as u64), Tally::default())
@@ -188,8 +187,7 @@ fn arc(case: &Case) -> Outcome {
             }
         },
         |(_, _, _, tally)| (tally, Default::default()),
-    );
-    outcome(timing, results)
+    )
 }
 
 fn lock<T>(place: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

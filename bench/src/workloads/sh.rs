@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed, Case, HandOut, Outcome, Setting, Tally, Workload,
+    measured, sizes, Case, HandOut, Outcome, Setting, Tally, Workload,
 };
 use crate::{
     peers::Peer,
@@ -46,8 +46,8 @@ pub fn run<A: Peer, const CHECK: bool, const HANDED: bool>(case: &Case) -> Resul
     // Queues that hold some halves, so that a thread rarely waits for the next one, and never in a circle.
     let mut rings: Vec<Ring<Block>> = (0..case.threads).map(|_| Ring::new(4 * half)).collect();
     let ends = HandOut::new(Ring::circle(&mut rings));
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| {
             let (to_next, from_last) = ends.take(index);
             Part {
@@ -68,8 +68,7 @@ pub fn run<A: Peer, const CHECK: bool, const HANDED: bool>(case: &Case) -> Resul
                 .for_each(|block| block.release::<A, CHECK>(&mut part.tally));
         },
         |part| free_rest::<A, CHECK>([], part.tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }
 
 impl Part<'_> {

@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
+    measured, sizes, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
@@ -41,8 +41,8 @@ impl Text {
 }
 
 pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| {
             let mut rng = Rng::new(case.seed, index as u64);
             let mut tally = Tally::default();
@@ -68,6 +68,5 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             }
         },
         |(_, texts, tally)| free_rest::<A, CHECK>(texts.into_iter().map(|text| text.block), tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }

@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
+    measured, sizes, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
@@ -31,8 +31,8 @@ struct Row {
 
 pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
     let count = case.slots.max(2);
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| Row {
             rng: Rng::new(case.seed, index as u64),
             survivors: Vec::with_capacity(count),
@@ -49,8 +49,7 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             }
         },
         |row| free_rest::<A, CHECK>(row.survivors, row.tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }
 
 fn short_life<A: Peer, const CHECK: bool>(row: &mut Row, count: usize) {

@@ -6,7 +6,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
+    measured, sizes, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
@@ -130,8 +130,8 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         old: Block,
         tally: Tally,
     }
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| {
             let mut rng = Rng::new(case.seed, index as u64);
             let mut nodes = Vec::with_capacity(count);
@@ -152,6 +152,5 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             visit(forest.old, &mut |block| left.push(block));
             free_rest::<A, false>(left, forest.tally)
         },
-    );
-    Ok(outcome(timing, results))
+    ))
 }

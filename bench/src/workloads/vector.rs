@@ -5,7 +5,7 @@
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, timed, Case, Outcome, Setting, Tally, Workload,
+    measured, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::peers::Peer;
 
@@ -31,8 +31,8 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
         _ => return Err(super::no_variant(case)),
     };
     let limit = case.slots << 20;
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |_| Tally::default(),
         |tally| {
             while tally.ops() < case.ops {
@@ -46,6 +46,5 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             }
         },
         |tally| free_rest::<A, CHECK>([], tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }

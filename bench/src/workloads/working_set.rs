@@ -3,7 +3,7 @@
 
 use super::{
     block::{free_rest, Block},
-    outcome, timed, Case, Outcome, Tally, Tiers,
+    measured, Case, Outcome, Tally, Tiers,
 };
 use crate::{
     peers::Peer,
@@ -43,13 +43,12 @@ impl WorkingSet {
 
 /// Runs a case in which every thread replaces blocks of a working set of its own.
 pub fn run<A: Peer, const CHECK: bool>(case: &Case, make: impl Fn(&mut Rng, &mut Tally) -> Block + Sync) -> Outcome {
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    measured::<A, _>(
+        case,
         |index| WorkingSet::new(case, index, &make),
         |set| set.replace::<A, CHECK>(case.ops, &make),
         |set| free_rest::<A, CHECK>(set.slots, set.tally),
-    );
-    outcome(timing, results)
+    )
 }
 
 /// One block in this many crosses.

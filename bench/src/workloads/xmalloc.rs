@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     block::{free_rest, Block, ALIGN},
-    outcome, sizes, timed, Case, Outcome, Setting, Tally, Workload,
+    measured, sizes, Case, Outcome, Setting, Tally, Workload,
 };
 use crate::{peers::Peer, rng::Rng};
 
@@ -106,8 +106,8 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
     // Of each thread that fills: so many that all operations together are those asked for.
     let batches = (case.ops * case.threads as u64).div_ceil(2 * (blocks * fillers) as u64);
     let shared = Shared::new(case.threads, blocks, batches * fillers as u64);
-    let (timing, results) = timed::<A, _, _>(
-        case.threads,
+    Ok(measured::<A, _>(
+        case,
         |index| Part {
             rng: Rng::new(case.seed, index as u64),
             to_fill: if index < fillers { batches } else { 0 },
@@ -140,8 +140,7 @@ pub fn run<A: Peer, const CHECK: bool>(case: &Case) -> Result<Outcome, String> {
             while *frees && free_one::<A, CHECK>(&shared, tally) {}
         },
         |part| free_rest::<A, CHECK>([], part.tally),
-    );
-    Ok(outcome(timing, results))
+    ))
 }
 
 /// Frees the blocks of a batch; false when there is none left.
