@@ -1,6 +1,6 @@
 //! The tables in `docs/` say what the tables in the C sources say; the Rust crates have an example for all that is public.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};
 
 use proc_macro2::{TokenStream, TokenTree};
@@ -51,6 +51,34 @@ fn tuning_lists_every_option_with_its_default_and_meaning() {
         options.len(),
         "docs/tuning.md has rows for options that do not exist"
     );
+}
+
+/// The first figure of each line of a table of `tests/instructions`, by the line's name.
+fn counts(path: &str) -> BTreeMap<String, String> {
+    let table = read(path);
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        words.next().zip(words.next())
+    });
+    pairs.collect()
+}
+
+#[test]
+fn profiling_has_the_committed_counts_of_instructions() {
+    let without = counts("tests/instructions/table.txt");
+    let with = counts("tests/instructions/profile.txt");
+    let profiling = read("docs/profiling.md");
+    let rows = profiling
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let mut found = 0;
+    for (path, _) in rows.filter(|(path, _)| without.contains_key(*path)) {
+        let row = format!("| `{path}` | {} | {} |", without[path], with[path]);
+        assert!(profiling.contains(&row), "docs/profiling.md lacks the row\n{row}");
+        found += 1;
+    }
+    assert!(found >= 10, "the table was not found");
 }
 
 // ---- Examples of the Rust crates ------------------------------------------------------------------------------------
