@@ -254,6 +254,7 @@ typedef struct hak_config {
   int inlines_hits;      /* hits may be part of their callers (HAK_INLINE_HITS) */
   int valgrind;          /* memcheck is told of every block (HAK_VALGRIND) */
   int secure;            /* misuse is looked for more closely, at some cost (HAK_SECURE) */
+  int profile;           /* the heap profiler is there (HAK_PROFILE) */
 } hak_config_t;
 
 /* Fills in `*config` and returns 1; returns 0 and leaves it alone when its `size` is none that this version knows. */

@@ -29,6 +29,11 @@
 #else
 #define CONFIG_VALGRIND 0
 #endif
+#ifdef HAK_PROFILE
+#define CONFIG_PROFILE 1
+#else
+#define CONFIG_PROFILE 0
+#endif
 
 /* The largest request of a tier; in the secure build a block's trailer is in it, too. */
 #define CONFIG_MOST(max) ((max) - (HAK_SECURE ? HAK_TRAILER_BYTES : 0))
@@ -41,9 +46,11 @@ void hak_config_print(int fd) {
   hak_print(fd, "compiler: %s", __VERSION__);
   hak_print(fd, "flags: %s", HAK_BUILD_FLAGS);
   hak_print(fd, "malloc and free replaced: %s; assertions: level %d", config_yes(CONFIG_OVERRIDE), HAK_DEBUG_LEVEL);
-  hak_print(fd, "background: %s; counts hits: %s; local-dynamic TLS: %s; inlines hits: %s; valgrind: %s; secure: %s",
-            config_yes(HAK_BACKGROUND), config_yes(HAK_COUNTS_HITS), config_yes(CONFIG_LOCAL_DYNAMIC_TLS),
-            config_yes(CONFIG_INLINE_HITS), config_yes(CONFIG_VALGRIND), config_yes(HAK_SECURE));
+  hak_print(
+      fd,
+      "background: %s; counts hits: %s; local-dynamic TLS: %s; inlines hits: %s; valgrind: %s; secure: %s; profile: %s",
+      config_yes(HAK_BACKGROUND), config_yes(HAK_COUNTS_HITS), config_yes(CONFIG_LOCAL_DYNAMIC_TLS),
+      config_yes(CONFIG_INLINE_HITS), config_yes(CONFIG_VALGRIND), config_yes(HAK_SECURE), config_yes(CONFIG_PROFILE));
 #define CONFIG_TIER(NAME, name, max, what)                                                       \
   if (HAK_TIER_##NAME == HAK_TIER_MMAP) {                                                        \
     hak_print(fd, "tier %s: built in, above; %s", #name, what);                                  \
@@ -69,6 +76,7 @@ int hak_config_get(hak_config_t *config) {
                            .inlines_hits = CONFIG_INLINE_HITS,
                            .valgrind = CONFIG_VALGRIND,
                            .secure = HAK_SECURE,
+                           .profile = CONFIG_PROFILE,
 #define CONFIG_LIMIT(NAME, name, max, what) .tier_bytes[HAK_TIER_##NAME] = CONFIG_MOST(max),
                            HAK_TIERS_TABLE(CONFIG_LIMIT)
 #undef CONFIG_LIMIT

@@ -43,6 +43,8 @@ pub struct Config {
     pub valgrind: bool,
     /// Whether misuse is looked for more closely, at some cost: the feature `secure`.
     pub secure: bool,
+    /// Whether the heap profiler is there: the feature `profile`.
+    pub profile: bool,
     tier_bytes: [usize; Tier::ALL.len()],
 }
 
@@ -98,6 +100,7 @@ pub fn config() -> Config {
         inlines_hits: 0,
         valgrind: 0,
         secure: 0,
+        profile: 0,
     };
     // SAFETY: `raw` is a valid structure whose size is set.
     let known = unsafe { sys::hak_config_get(&raw mut raw) };
@@ -116,6 +119,7 @@ pub fn config() -> Config {
         inlines_hits: raw.inlines_hits != 0,
         valgrind: raw.valgrind != 0,
         secure: raw.secure != 0,
+        profile: raw.profile != 0,
         tier_bytes: raw.tier_bytes,
     }
 }
@@ -134,13 +138,14 @@ impl fmt::Display for Config {
         )?;
         write!(
             f,
-            "background: {}; counts hits: {}; local-dynamic TLS: {}; inlines hits: {}; valgrind: {}; secure: {}",
+            "background: {}; counts hits: {}; local-dynamic TLS: {}; inlines hits: {}; valgrind: {}; secure: {}; profile: {}",
             yes(self.background),
             yes(self.counts_hits),
             yes(self.local_dynamic_tls),
             yes(self.inlines_hits),
             yes(self.valgrind),
-            yes(self.secure)
+            yes(self.secure),
+            yes(self.profile)
         )?;
         for tier in Tier::ALL {
             match tier {

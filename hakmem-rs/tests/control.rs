@@ -164,6 +164,7 @@ fn config_is_that_of_the_library() {
     assert_eq!(config.assertions, u32::from(cfg!(feature = "debug")));
     assert!(!config.valgrind);
     assert_eq!(config.secure, cfg!(feature = "secure"));
+    assert_eq!(config.profile, cfg!(feature = "profile"));
     let background = Options::all()
         .find(|option| option.variable == "HAKMEM_BACKGROUND")
         .unwrap();

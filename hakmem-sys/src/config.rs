@@ -51,6 +51,8 @@ pub struct hak_config_t {
     pub valgrind: c_int,
     /// Misuse is looked for more closely, at some cost: the feature `secure`.
     pub secure: c_int,
+    /// The heap profiler is there: the feature `profile`.
+    pub profile: c_int,
 }
 
 /// One option. Set `size` to the size of this structure before [`hak_option_get`]; a later version may add fields at the

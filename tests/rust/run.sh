@@ -47,12 +47,12 @@ try_features() {
   local feature
   build_and_run features release --features background,debug,stats,local-dynamic-tls
   grep -q 'assertions: level 1$' "$work/printed"
-  grep -q '^background: yes; counts hits: yes; local-dynamic TLS: yes; inlines hits: no; valgrind: no; secure: no$' "$work/printed"
+  grep -q '^background: yes; counts hits: yes; local-dynamic TLS: yes; inlines hits: no; valgrind: no; secure: no; profile: no$' "$work/printed"
   grep -q '^HAKMEM_BACKGROUND=1 (default 1)' "$work/printed"
   build_and_run features release --features profile
-  grep -q '^flags: .*-DHAK_PROFILE=1' "$work/printed"
+  grep -q '; profile: yes$' "$work/printed"
   for feature in background debug stats; do build_and_run features release --features "$feature"; done
-  ! grep -q 'HAK_PROFILE=1' "$work/printed"
+  grep -q '; profile: no$' "$work/printed"
   grep -q '^background: no; counts hits: yes; local-dynamic TLS: no;' "$work/printed"
 }
 
