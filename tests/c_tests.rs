@@ -4,8 +4,8 @@
 //! `libhakmem.a` that the build script made) and `tests/c/unit_*.c` (which include the whole core, assertions on), and
 //! `misuse::<name>` for `tests/misuse/*.c` (which must abort with the message that their first lines state), and
 //! `process::<name>::<allocator>` for `tests/process/*` (which call malloc itself: `tests/process/process.h`). A new file
-//! is a new test. `fuzz::replay` runs the corpus of `tests/fuzz`. A program is compiled when its test runs, so in parallel and only if asked for, and again only when
-//! something it is made from is newer.
+//! is a new test. `fuzz::replay` runs the corpus of `tests/fuzz`. A program is compiled when its test runs, so in parallel and only
+//! if asked for, and again only when something it is made from is newer.
 //!
 //! `cargo test -p hakmem-src --test c_tests -- c::test_sizes` runs one. HAK_TEST_SEED and HAK_TEST_SHORT are explained in
 //! `tests/c/testing.h`.
