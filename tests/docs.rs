@@ -1,4 +1,4 @@
-//! The tables in `docs/` say what the tables in the C sources say; the Rust crates have an example for all that is public.
+//! The tables in `docs/` say what the C sources and the tests say; the Rust crates have an example for all that is public.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};
@@ -50,6 +50,33 @@ fn tuning_lists_every_option_with_its_default_and_meaning() {
         documented,
         options.len(),
         "docs/tuning.md has rows for options that do not exist"
+    );
+}
+
+#[test]
+fn security_counts_the_programs_of_misuse() {
+    let programs = |folder: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| path.is_file()).count()
+    };
+    let plain = programs("tests/misuse");
+    let secure = programs("tests/misuse/secure");
+    let security = read("docs/security.md");
+    // A row: the mistake, what becomes of it in the default build, in the secure one, programs.
+    let rows: Vec<(bool, usize)> = security
+        .lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
+            Some((cells.get(1)?.starts_with("always"), cells.get(3)?.parse().ok()?))
+        })
+        .collect();
+    let always: usize = rows.iter().filter(|row| row.0).map(|row| row.1).sum();
+    let all: usize = rows.iter().map(|row| row.1).sum();
+    assert_eq!(
+        (always, all),
+        (plain, plain + secure),
+        "docs/security.md: programs that the default build catches, and all"
     );
 }
 
