@@ -76,8 +76,10 @@ static void every_alignment(void **state) {
   }
   expect_live(heap, 0, 0);
   errno = 0;
-  CHECK(hak_heap_aligned_alloc(heap, 48, 100) == NULL && errno == EINVAL, "48 is no alignment: errno %d", errno);
-  CHECK(hak_heap_aligned_alloc(heap, 0, 100) == NULL && errno == EINVAL, "0 is no alignment: errno %d", errno);
+  CHECK(hak_heap_aligned_alloc(heap, opaque_size(48), 100) == NULL && errno == EINVAL, "48 is no alignment: errno %d",
+        errno);
+  CHECK(hak_heap_aligned_alloc(heap, opaque_size(0), 100) == NULL && errno == EINVAL, "0 is no alignment: errno %d",
+        errno);
   errno = 0;
   CHECK(hak_heap_malloc(heap, opaque_size(SIZE_MAX)) == NULL && errno == ENOMEM, "errno %d", errno);
   CHECK(hak_heap_malloc(heap, opaque_size(PTRDIFF_MAX)) == NULL && errno == ENOMEM, "errno %d", errno);
