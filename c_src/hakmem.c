@@ -51,6 +51,7 @@
 #include "tier/mid.c"
 #include "tier/mmap.c"
 #include "tier/mmap_cache.c"
+#include "tier/mmap_table.c"
 #include "tier/pool.c"
 #include "tier/tiny.c"
 

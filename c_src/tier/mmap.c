@@ -10,8 +10,7 @@
 #include "core/purge.h"
 #include "core/segment.h"
 #include "tier/mmap_cache.h"
-
-#define MMAP_TABLE_MIN ((size_t)256)
+#include "tier/mmap_table.h"
 
 /* What one free gives back at most beyond as much as it brought, and one look at the age: so many extents, so many bytes.
  * Giving back 1 MiB of resident pages takes 50 to 100 us. */
@@ -21,17 +20,7 @@
 
 hak_lock_t hak_mmap_lock;
 
-/* Live blocks: a hash table with linear probing and deletion by shifting back (Knuth, TAOCP 3, 6.4, algorithm R), at
- * most half full unless it could not grow. Everything below is under the lock. */
-typedef struct {
-  char *base; /* NULL: empty */
-  size_t bytes;
-  hak_mmap_list_t *list; /* or NULL */
-  char *next, *previous; /* the bases of its neighbours on that list: places in the table change */
-} mmap_block_t;
-
-static mmap_block_t *mmap_table;
-static size_t mmap_capacity, mmap_blocks; /* capacity is a power of two */
+/* Everything below is under the lock. */
 static size_t mmap_live_bytes;
 
 /* What was lately so; all three sink, see mmap_sink_locked. */
@@ -40,10 +29,6 @@ static size_t mmap_evicted_bytes; /* purged only because of the bound, and not w
 static size_t mmap_regret_bytes;  /* and wanted again: for those the bound was too low */
 static uint64_t mmap_sunk_ms;     /* when they last did */
 static uint64_t mmap_served, mmap_returned;
-
-static size_t mmap_home(const void *base) {
-  return (size_t)(((uintptr_t)base >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (mmap_capacity - 1);
-}
 
 /* For the limit: what is counted there, and blocks that are being moved, which are in no table then. */
 static size_t mmap_counted_bytes, mmap_moving_bytes;
@@ -57,73 +42,19 @@ static void mmap_unlock_changed(size_t taken) {
   hak_unlock(&hak_mmap_lock);
 }
 
-static mmap_block_t *mmap_find_locked(const void *base) {
-  if (mmap_capacity == 0) return NULL;
-  for (size_t i = mmap_home(base);; i = (i + 1) & (mmap_capacity - 1)) {
-    if (mmap_table[i].base == base) return base == NULL ? NULL : &mmap_table[i];
-    if (mmap_table[i].base == NULL) return NULL;
-  }
-}
-
-static void mmap_place_locked(mmap_block_t block) {
-  size_t i = mmap_home(block.base);
-  while (mmap_table[i].base != NULL) i = (i + 1) & (mmap_capacity - 1);
-  mmap_table[i] = block;
-}
-
-/* Makes room for one more block. Maps under the lock, once per doubling of the number of blocks. */
-static bool mmap_reserve_locked(void) {
-  if (mmap_blocks * 2 < mmap_capacity) return true;
-  size_t capacity = mmap_capacity == 0 ? MMAP_TABLE_MIN : mmap_capacity * 2;
-  mmap_block_t *table = hak_os_map(hak_align_up(capacity * sizeof(mmap_block_t), hak_os_page_bytes()));
-  if (table == NULL) return mmap_capacity != 0 && mmap_blocks + mmap_blocks / 8 < mmap_capacity;
-  mmap_block_t *old = mmap_table;
-  size_t old_capacity = mmap_capacity;
-  mmap_table = table;
-  mmap_capacity = capacity;
-  for (size_t i = 0; i < old_capacity; i++) {
-    if (old[i].base != NULL) mmap_place_locked(old[i]);
-  }
-  if (old != NULL) hak_os_unmap(old, hak_align_up(old_capacity * sizeof(mmap_block_t), hak_os_page_bytes()));
-  return true;
-}
-
 static void mmap_live_locked(size_t more) {
   mmap_live_bytes += more;
   if (mmap_live_bytes > mmap_peak_bytes) mmap_peak_bytes = mmap_live_bytes;
 }
 
 static void mmap_insert_locked(char *base, size_t bytes, hak_mmap_list_t *list) {
-  mmap_block_t block = {.base = base, .bytes = bytes, .list = list};
-  if (list != NULL) {
-    block.next = list->first;
-    if (block.next != NULL) mmap_find_locked(block.next)->previous = base;
-    list->first = base;
-  }
-  mmap_place_locked(block);
-  mmap_blocks++;
+  hak_mmap_table_insert_locked(base, bytes, list);
   mmap_live_locked(bytes);
 }
 
-static void mmap_remove_locked(mmap_block_t *block) {
-  if (block->list != NULL) {
-    if (block->next != NULL) mmap_find_locked(block->next)->previous = block->previous;
-    *(block->previous != NULL ? &mmap_find_locked(block->previous)->next : &block->list->first) = block->next;
-  }
-  mmap_blocks--;
+static void mmap_remove_locked(hak_mmap_block_t *block) {
   mmap_live_bytes -= block->bytes;
-  size_t hole = (size_t)(block - mmap_table);
-  for (size_t i = hole;;) {
-    i = (i + 1) & (mmap_capacity - 1);
-    if (mmap_table[i].base == NULL) break;
-    size_t home = mmap_home(mmap_table[i].base);
-    /* Move it into the hole unless its home lies cyclically in (hole, i]. */
-    if (((i - home) & (mmap_capacity - 1)) >= ((i - hole) & (mmap_capacity - 1))) {
-      mmap_table[hole] = mmap_table[i];
-      hole = i;
-    }
-  }
-  mmap_table[hole].base = NULL;
+  hak_mmap_table_remove_locked(block);
 }
 
 /* Refused at the limit of mappings (unmapping may split one): its pages go, and the cache has it again, as new, if there is
@@ -282,7 +213,7 @@ static char *mmap_map(hak_mmap_list_t *list, size_t bytes, size_t alignment) {
     return mmap_out_of_memory(bytes);
   }
   hak_lock(&hak_mmap_lock);
-  bool room = mmap_reserve_locked(); /* again: others may have come between */
+  bool room = hak_mmap_table_reserve_locked(); /* again: others may have come between */
   if (room) {
     mmap_insert_locked(base, bytes, list);
     mmap_regret_locked(bytes);
@@ -301,7 +232,7 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
   bytes = bytes == 0 ? page : hak_align_up(bytes, page);
   hak_lock(&hak_mmap_lock);
   hak_extent_t cached = {0}, too_many = {0};
-  bool room = mmap_reserve_locked();
+  bool room = hak_mmap_table_reserve_locked();
   if (room) cached = hak_mmap_cache_take_locked(bytes, alignment < page ? page : alignment);
   char *base = cached.base;
   size_t clean = bytes - cached.dirty;
@@ -336,7 +267,7 @@ void *hak_mmap_alloc_on_mt(hak_mmap_list_t *list, size_t bytes, size_t alignment
 }
 
 /* Takes a live block out of the table and puts it into the cache; what that has no room for is returned. */
-static hak_extent_t mmap_free_locked(mmap_block_t *block, uint64_t now_ms) {
+static hak_extent_t mmap_free_locked(hak_mmap_block_t *block, uint64_t now_ms) {
   char *base = block->base;
   size_t bytes = block->bytes;
   mmap_remove_locked(block);
@@ -349,7 +280,7 @@ bool hak_mmap_free_mt(void *p) {
   hak_extent_t too_many = {0};
   size_t bytes = 0;
   hak_lock(&hak_mmap_lock);
-  mmap_block_t *block = mmap_find_locked(p);
+  hak_mmap_block_t *block = hak_mmap_table_find_locked(p);
   bool found = block != NULL;
   if (found) {
     bytes = block->bytes;
@@ -369,7 +300,7 @@ void hak_mmap_free_list_mt(hak_mmap_list_t *list) {
     size_t bytes = 0;
     hak_lock(&hak_mmap_lock);
     if (list->first != NULL) {
-      mmap_block_t *block = mmap_find_locked(list->first);
+      hak_mmap_block_t *block = hak_mmap_table_find_locked(list->first);
       bytes = block->bytes;
       too_many = mmap_free_locked(block, now);
     }
@@ -383,7 +314,7 @@ void hak_mmap_free_list_mt(hak_mmap_list_t *list) {
 
 size_t hak_mmap_find_mt(const void *p, hak_mmap_list_t **list) {
   hak_lock(&hak_mmap_lock);
-  const mmap_block_t *block = mmap_find_locked(p);
+  const hak_mmap_block_t *block = hak_mmap_table_find_locked(p);
   size_t bytes = block == NULL ? 0 : block->bytes;
   *list = block == NULL ? NULL : block->list;
   hak_unlock(&hak_mmap_lock);
@@ -396,7 +327,7 @@ size_t hak_mmap_bytes_mt(const void *p) {
 }
 
 /* Cuts a live block down to `bytes`; the rest goes to the cache. Frees the lock. */
-static void mmap_shrink_unlock(mmap_block_t *block, size_t bytes) {
+static void mmap_shrink_unlock(hak_mmap_block_t *block, size_t bytes) {
   size_t rest = block->bytes - bytes;
   hak_extent_t too_many = hak_mmap_cache_put_locked(
       (hak_extent_t){.base = block->base + bytes, .bytes = rest, .dirty = rest, .freed_ms = hak_os_now_ms()});
@@ -410,7 +341,7 @@ static void mmap_shrink_unlock(mmap_block_t *block, size_t bytes) {
 
 /* Lets a live block grow into the free extent behind it: no system call, and no fault where that is resident. Frees the lock
  * and returns true, if there is one that is long enough. */
-static bool mmap_extend_unlock(mmap_block_t *block, size_t bytes) {
+static bool mmap_extend_unlock(hak_mmap_block_t *block, size_t bytes) {
   size_t more = bytes - block->bytes;
   hak_extent_t behind = hak_mmap_cache_take_at_locked(block->base + block->bytes, more);
   if (behind.base == NULL) return false;
@@ -442,7 +373,7 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
   if (bytes > PTRDIFF_MAX - page) return mmap_out_of_memory(bytes);
   bytes = hak_align_up(bytes, page);
   hak_lock(&hak_mmap_lock);
-  mmap_block_t *block = mmap_find_locked(p);
+  hak_mmap_block_t *block = hak_mmap_table_find_locked(p);
   hak_check(block != NULL);
   size_t old_bytes = block->bytes;
   hak_mmap_list_t *list = block->list;
@@ -468,7 +399,7 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
     moved = hak_os_remap(p, old_bytes, bytes);
   hak_lock(&hak_mmap_lock);
   /* A place for it was there before; that others filled the table since, to the last place, cannot be mended. */
-  hak_check(mmap_reserve_locked() || mmap_blocks < mmap_capacity - 1);
+  hak_check(hak_mmap_table_reserve_locked() || hak_mmap_table_has_place_locked());
   mmap_insert_locked(moved == NULL ? p : moved, moved == NULL ? old_bytes : bytes, list);
   mmap_moving_bytes -= old_bytes;
   mmap_unlock_changed(moved == NULL ? 0 : bytes - old_bytes);
@@ -480,11 +411,7 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
 const char *hak_mmap_explain_mt(const void *p) {
   const char *what = HAK_BAD_FOREIGN;
   hak_lock(&hak_mmap_lock);
-  for (size_t i = 0; i < mmap_capacity; i++) {
-    if (mmap_table[i].base != NULL && (size_t)((const char *)p - mmap_table[i].base) < mmap_table[i].bytes) {
-      what = HAK_BAD_INTERIOR;
-    }
-  }
+  if (hak_mmap_table_covers_locked(p)) what = HAK_BAD_INTERIOR;
   if (hak_mmap_cache_has_locked(p)) what = HAK_BAD_DOUBLE_FREE;
   hak_unlock(&hak_mmap_lock);
   return what;

@@ -12,74 +12,75 @@
 static void check_table(char **bases, const size_t *bytes, size_t count) {
   size_t live = 0;
   for (size_t i = 0; i < count; i++) {
-    mmap_block_t *block = mmap_find_locked(bases[i]);
+    hak_mmap_block_t *block = hak_mmap_table_find_locked(bases[i]);
     CHECK((block != NULL) == (bytes[i] != 0), "block %zu: %s", i, block != NULL ? "still there" : "lost");
     CHECK(block == NULL || (block->base == bases[i] && block->bytes == bytes[i]), "block %zu", i);
     live += bytes[i];
   }
   CHECK(mmap_live_bytes == live, "%zu bytes, not %zu", mmap_live_bytes, live);
   size_t entries = 0;
-  for (size_t i = 0; i < mmap_capacity; i++) {
+  for (size_t i = 0; i < mmap_table_capacity; i++) {
     entries += mmap_table[i].base != NULL;
   }
-  CHECK(entries == mmap_blocks, "%zu entries, %zu blocks", entries, mmap_blocks);
+  CHECK(entries == mmap_table_blocks, "%zu entries, %zu blocks", entries, mmap_table_blocks);
 }
 
-static void table(size_t steps) {
+static void table_grows(size_t steps) {
   enum { BLOCKS = 2000 };
   static char *bases[BLOCKS];
   static size_t bytes[BLOCKS];
   rng_t rng = {test_seed()};
-  CHECK(mmap_find_locked(bases) == NULL && mmap_find_locked(NULL) == NULL, "empty");
+  CHECK(hak_mmap_table_find_locked(bases) == NULL && hak_mmap_table_find_locked(NULL) == NULL, "empty");
   hak_os_fail_calls(0, 1);
-  CHECK(!mmap_reserve_locked(), "without memory");
-  CHECK(mmap_reserve_locked() && mmap_capacity == MMAP_TABLE_MIN, "%zu", mmap_capacity);
+  CHECK(!hak_mmap_table_reserve_locked(), "without memory");
+  CHECK(hak_mmap_table_reserve_locked() && mmap_table_capacity == MMAP_TABLE_MIN, "%zu", mmap_table_capacity);
   for (size_t i = 0; i < BLOCKS; i++) { /* half of them meet in a few places of the smallest table, at its end too */
     do {
       bases[i] = (char *)(UINT64_C(0x500000000000) + rng_below(&rng, (size_t)1 << 32) * PAGE);
-    } while (i % 2 == 0 && (mmap_home(bases[i]) + 5) % MMAP_TABLE_MIN > 8);
+    } while (i % 2 == 0 && (mmap_table_home(bases[i]) + 5) % MMAP_TABLE_MIN > 8);
   }
   for (size_t step = 0; step < steps; step++) {
     size_t many = step < steps / 3 ? 110 : step < steps / 3 * 2 ? BLOCKS : 60; /* grows in between */
     size_t i = rng_below(&rng, many);
     if (bytes[i] != 0) {
-      mmap_remove_locked(mmap_find_locked(bases[i]));
+      mmap_remove_locked(hak_mmap_table_find_locked(bases[i]));
       bytes[i] = 0;
     } else {
       hak_os_fail_calls(0, step % 3 == 0 ? FAIL_ALWAYS : 0);
-      if (mmap_reserve_locked()) {
+      if (hak_mmap_table_reserve_locked()) {
         bytes[i] = rng_between(&rng, 1, 100) * PAGE;
         mmap_insert_locked(bases[i], bytes[i], NULL);
       }
       hak_os_fail_calls(0, 0);
     }
-    CHECK(mmap_blocks < mmap_capacity, "full");
+    CHECK(mmap_table_blocks < mmap_table_capacity, "full");
     if (step % 20 == 0) {
       check_table(bases, bytes, BLOCKS);
     }
     if (step == steps / 3 * 2) {
       for (size_t k = 60; k < BLOCKS; k++) {
         if (bytes[k] != 0) {
-          mmap_remove_locked(mmap_find_locked(bases[k]));
+          mmap_remove_locked(hak_mmap_table_find_locked(bases[k]));
           bytes[k] = 0;
         }
       }
     }
   }
   check_table(bases, bytes, BLOCKS);
-  size_t before = mmap_capacity, n = 0; /* it cannot grow: more than half full, but never full */
+  size_t before = mmap_table_capacity, n = 0; /* it cannot grow: more than half full, but never full */
   hak_os_fail_calls(0, FAIL_ALWAYS);
-  while (mmap_reserve_locked()) {
+  while (hak_mmap_table_reserve_locked()) {
     mmap_insert_locked((char *)(UINT64_C(0x600000000000) + n++ * PAGE), PAGE, NULL);
-    CHECK(mmap_blocks < mmap_capacity, "full");
+    CHECK(mmap_table_blocks < mmap_table_capacity, "full");
   }
-  CHECK(mmap_capacity == before && mmap_blocks > before / 2, "%zu of %zu", mmap_blocks, mmap_capacity);
-  CHECK(mmap_find_locked((char *)UINT64_C(0x7fffffff000)) == NULL, "a search ends");
+  CHECK(mmap_table_capacity == before && mmap_table_blocks > before / 2, "%zu of %zu", mmap_table_blocks,
+        mmap_table_capacity);
+  CHECK(hak_mmap_table_find_locked((char *)UINT64_C(0x7fffffff000)) == NULL, "a search ends");
 }
 
 static void test_table(void **state) {
   (void)state;
-  child_passes(table, test_work(15000));
+  child_passes(table_grows, test_work(15000));
 }
 
 /* ---- Real mappings ----------------------------------------------------------------------------------------------- */
