@@ -1,11 +1,12 @@
-/* Resizing. A block stays where it is when its class serves the new size and is not twice what is needed; blocks of the
- * mmap tier are remapped, which moves page table entries and no bytes. */
+/* Resizing. A block stays where it is when its class serves the new size and is not twice what is needed; above 256 KiB also
+ * when what lies behind it is free. Blocks of the mmap tier are remapped else, which moves page table entries and no bytes. */
 #include <errno.h>
 #include <string.h>
 
 #include "api/aligned.h"
 #include "api/block.h"
 #include "base/bits.h"
+#include "core/span.h"
 #include "core/tagmap.h"
 #include "api/realloc.h"
 #include "hakmem.h"
@@ -47,12 +48,20 @@ void *hak_realloc_mapping(void *p, const hak_block_info_t *info, size_t size, bo
   return resized;
 }
 
+/* Whether a block of a large class, for whose size a copy would not be cheap, could become one of the class of `bytes` where it is. */
+static bool realloc_in_place(void *p, const hak_block_info_t *info, size_t bytes) {
+  if (info->heap != NULL || info->tier != HAK_TIER_ACE || bytes <= HAK_POOL_MAX || bytes > HAK_ACE_MAX) return false;
+  return hak_span_resize_mt(p, hak_tagmap_get_mt(p), hak_span_class_of(bytes));
+}
+
 void *hak_realloc_checked(void *p, const hak_block_info_t *info, size_t size, const char *function) {
   if (info->tier == HAK_TIER_MMAP && size > HAK_ACE_MAX) {
     bool over;
     void *resized = hak_realloc_mapping(p, info, size, &over);
     if (resized != NULL || over) return resized;
   } else if (size <= info->bytes && (size >= info->bytes / 2 || hak_good_size(size) == info->bytes)) {
+    return p;
+  } else if (realloc_in_place(p, info, size)) {
     return p;
   }
   if (info->heap == NULL) return realloc_move(p, info->bytes, HAK_GRAIN, size);
@@ -106,6 +115,7 @@ static __attribute__((noinline)) void *realloc_sized_other(void *p, size_t align
     return p;
   }
   hak_block_info_t info = hak_block_check(p, "hak_realloc_aligned_sized");
+  if (realloc_in_place(p, &info, new_bytes)) return p;
   if (info.heap == NULL) return realloc_move(p, old_size, alignment, new_size);
   return realloc_move_in(info.heap, p, info.bytes, old_size, alignment, new_size, "hak_realloc_aligned_sized");
 }

@@ -65,8 +65,32 @@ static void segment_hint_runs(const hak_segment_t *segment, uint64_t before, uin
   }
 }
 
-/* Takes a run from one segment if it has one. Order of the swap: acquire pairs with the release half of the fetch-or in
- * hak_segment_give_mt, so that the writes of the last owner (tags, cells, dirty bits) come before ours. */
+/* Takes a run out of xfree, of which `*free` is what was last seen; false, and `*free` is new, when others changed it. Order of
+ * the swap: acquire pairs with the release half of the fetch-or in hak_segment_give_mt, so that the writes of the last owner
+ * (tags, cells, dirty bits) come before ours. */
+static bool segment_swap(hak_segment_t *segment, uint64_t *free, uint64_t run) {
+  return atomic_compare_exchange_weak_explicit(&segment->xfree, free, *free & ~run, memory_order_seq_cst,
+                                               memory_order_seq_cst);
+}
+
+/* Counts a run that was taken; or puts it back and returns false, when the limit does not have what is not resident of it. */
+static bool segment_count_taken(hak_segment_t *segment, uint64_t run, bool *zeroed) {
+  unsigned slices = hak_count_bits(run), dirty = hak_count_bits(hak_load_relaxed(&segment->xdirty) & run);
+  if (dirty != slices && HAK_UNLIKELY(!hak_limit_take_mt((slices - dirty) * HAK_SLICE_BYTES))) {
+    hak_segment_return_mt(segment, run);
+    return false;
+  }
+  *zeroed = dirty == 0;
+  if (HAK_UNLIKELY((hak_load_relaxed(&segment->xpurged) & run) != 0)) {
+    hak_purge_regret_mt(hak_count_bits(hak_and_relaxed(&segment->xpurged, ~run) & run));
+  }
+  if (dirty != 0) (void)hak_sub_relaxed(&segment_slices.xdirty, (int64_t)dirty);
+  if (dirty != slices) (void)hak_add_relaxed(&segment_slices.xfresh, (int64_t)(slices - dirty));
+  (void)hak_add_relaxed(&segment_slices.xactive, (int64_t)slices);
+  return true;
+}
+
+/* Takes a run from one segment if it has one. */
 static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *zeroed) {
   uint64_t free = hak_load_seq(&segment->xfree);
   for (;;) {
@@ -76,23 +100,8 @@ static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *ze
     if (starts == 0) return NULL;
     unsigned first = hak_lowest_bit(starts);
     uint64_t run = hak_slices_mask(first, slices);
-    if (!atomic_compare_exchange_weak_explicit(&segment->xfree, &free, free & ~run, memory_order_seq_cst,
-                                               memory_order_seq_cst)) {
-      continue;
-    }
-    unsigned dirty_slices = hak_count_bits(hak_load_relaxed(&segment->xdirty) & run);
-    if (dirty_slices != slices && HAK_UNLIKELY(!hak_limit_take_mt((slices - dirty_slices) * HAK_SLICE_BYTES))) {
-      hak_segment_return_mt(segment, run);
-      return NULL;
-    }
-    *zeroed = dirty_slices == 0;
-    if (HAK_UNLIKELY((hak_load_relaxed(&segment->xpurged) & run) != 0)) {
-      hak_purge_regret_mt(hak_count_bits(hak_and_relaxed(&segment->xpurged, ~run) & run));
-    }
-    if (dirty_slices != 0) (void)hak_sub_relaxed(&segment_slices.xdirty, (int64_t)dirty_slices);
-    if (dirty_slices != slices) (void)hak_add_relaxed(&segment_slices.xfresh, (int64_t)(slices - dirty_slices));
-    (void)hak_add_relaxed(&segment_slices.xactive, (int64_t)slices);
-    return segment->base + (size_t)first * HAK_SLICE_BYTES;
+    if (!segment_swap(segment, &free, run)) continue;
+    return segment_count_taken(segment, run, zeroed) ? segment->base + (size_t)first * HAK_SLICE_BYTES : NULL;
   }
 }
 
@@ -202,6 +211,21 @@ void *hak_segment_take_mt(unsigned slices, bool *zeroed) {
   if (base == NULL) (void)hak_add_relaxed(&segment_xfailures, 1);
   if (base != NULL || met) hak_limit_met = met; /* one segment may have been refused, and another had used memory */
   return base;
+}
+
+bool hak_segment_take_at_mt(const void *base, unsigned slices) {
+  hak_segment_t *segment = hak_segment_of(base);
+  unsigned first = hak_slice_of(base);
+  if (first == 0 || first + slices > HAK_SLICES)
+    return false; /* the slice behind a segment's last is another segment's */
+  uint64_t run = hak_slices_mask(first, slices), free = hak_load_seq(&segment->xfree);
+  do {
+    if ((free & run) != run) return false;
+  } while (!segment_swap(segment, &free, run));
+  bool zeroed, met = hak_limit_met;
+  bool taken = segment_count_taken(segment, run, &zeroed);
+  hak_limit_met = met; /* the caller can do without */
+  return taken;
 }
 
 uint64_t hak_segment_failures_mt(void) { return hak_load_relaxed(&segment_xfailures); }

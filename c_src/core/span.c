@@ -239,6 +239,26 @@ uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays
   return strayed;
 }
 
+bool hak_span_resize_mt(void *p, hak_tag_t tag, unsigned class_number) {
+  unsigned old_class = hak_tag_class(tag);
+  if (hak_span_classes[old_class].blocks != 1 || hak_span_classes[class_number].blocks != 1) return false;
+  char *base = p;
+  unsigned old_slices = hak_span_classes[old_class].slices, slices = hak_span_classes[class_number].slices;
+  if (slices > old_slices && !hak_segment_take_at_mt(base + old_slices * HAK_SLICE_BYTES, slices - old_slices))
+    return false;
+  /* The block is the caller's and the only one, so the bitmap is empty and nobody but the caller may ask what it is. Who comes
+   * late to the span of the old class takes nothing, or gives it back (span_take). */
+  hak_store_relaxed(&hak_cell_of(base)->xshape, span_shape(class_number, 1));
+  (void)hak_sub_relaxed(&span_xblocks[old_class], 1);
+  (void)hak_add_relaxed(&span_xblocks[class_number], 1);
+  hak_tagmap_set_run(base, slices, hak_tag_of_span(class_number, 0));
+  if (slices < old_slices) {
+    hak_segment_give_mt(base + slices * HAK_SLICE_BYTES, old_slices - slices);
+    hak_purge_bound_mt(old_slices - slices);
+  }
+  return true;
+}
+
 /* Purges the whole pages of the blocks `first` .. `first + blocks` of a span that the caller took. */
 static size_t span_purge_run(hak_cell_t *cell, const hak_span_class_t *info, unsigned first, unsigned blocks) {
   size_t page = hak_os_page_bytes();

@@ -22,6 +22,11 @@ HAK_HIDDEN uint32_t hak_span_refill(hak_theap_t *heap, unsigned class_number, ha
  * has room for `blocks` of them, and their number is returned. A block that is free already ends the process. */
 HAK_HIDDEN uint32_t hak_span_spill(hak_magazine_t *magazine, uint32_t blocks, void **strays);
 
+/* Makes the caller's block, the only one of its span, one of another class where it is: a larger one takes the slices behind it,
+ * if they are free, a smaller one gives some back. False when not, or when spans of either class have more blocks. `tag` is
+ * that of p's slice. */
+HAK_HIDDEN bool hak_span_resize_mt(void *p, hak_tag_t tag, unsigned class_number);
+
 /* Gives the pages of free blocks of a segment's spans back to the system, block by block; what they held becomes zero.
  * Meanwhile nobody finds these blocks. Returns the bytes. Keeps errno. */
 HAK_HIDDEN size_t hak_span_purge_mt(hak_segment_t *segment);

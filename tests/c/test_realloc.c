@@ -124,6 +124,39 @@ static void same_class_stays_in_place(void **state) {
   }
 }
 
+/* Into what is free behind them, and back. */
+static void large_blocks_stay_in_place(void **state) {
+  (void)state;
+  static const size_t steps[] = {300 * KIB, 600 * KIB, 2 * MIB, MIB, 2 * MIB, 500 * KIB};
+  hak_config_t config = {.size = sizeof config};
+  CHECK(hak_config_get(&config) == 1, "config");
+  bool plain = config.secure == 0 && config.valgrind == 0;
+  for (size_t sized = 0; sized < 2; sized++) {
+    hak_collect(1);
+    char *room =
+        hak_malloc(2 * MIB); /* where nothing is in the way: a block begins at the lowest free address that fits */
+    CHECK(room != NULL, "room");
+    hak_free(room);
+    hak_collect(1);
+    char *block = hak_malloc(2 * MIB);
+    uintptr_t address = (uintptr_t)block;
+    CHECK(block != NULL && (!plain || block == room), "%p, not %p", (void *)block, (void *)room);
+    size_t size = 2 * MIB;
+    memset(block, 1, size);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+      size_t kept = size < steps[i] ? size : steps[i];
+      block = sized ? hak_realloc_aligned_sized(block, 16, size, steps[i]) : hak_realloc(block, steps[i]);
+      CHECK(block != NULL && (!plain || (uintptr_t)block == address), "%zu to %zu bytes: moved", size, steps[i]);
+      CHECK(block[0] == 1 && block[kept - 1] == 1, "%zu to %zu bytes: content", size, steps[i]);
+      size = steps[i];
+      CHECK(hak_usable_size(block) >= size && hak_usable_size(block) <= 2 * size, "%zu bytes: %zu", size,
+            hak_usable_size(block));
+      memset(block, 1, size);
+    }
+    hak_free_sized(block, size);
+  }
+}
+
 static void null_allocates(void **state) {
   (void)state;
   for (int tier = 0; tier < HAK_TIER_COUNT; tier++) {
@@ -243,15 +276,11 @@ static void a_large_alignment_shrinks(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(grow_and_shrink_through_all_tiers),
-      cmocka_unit_test(from_every_tier_to_every_tier),
-      cmocka_unit_test(shrinking_gives_memory_back),
-      cmocka_unit_test(same_class_stays_in_place),
-      cmocka_unit_test(null_allocates),
-      cmocka_unit_test(zero_shrinks_and_does_not_free),
-      cmocka_unit_test(doubling_to_64_mib),
-      cmocka_unit_test(failing_realloc_keeps_the_block),
-      cmocka_unit_test(by_another_thread),
+      cmocka_unit_test(grow_and_shrink_through_all_tiers), cmocka_unit_test(from_every_tier_to_every_tier),
+      cmocka_unit_test(shrinking_gives_memory_back),       cmocka_unit_test(same_class_stays_in_place),
+      cmocka_unit_test(large_blocks_stay_in_place),        cmocka_unit_test(null_allocates),
+      cmocka_unit_test(zero_shrinks_and_does_not_free),    cmocka_unit_test(doubling_to_64_mib),
+      cmocka_unit_test(failing_realloc_keeps_the_block),   cmocka_unit_test(by_another_thread),
       cmocka_unit_test(a_large_alignment_shrinks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

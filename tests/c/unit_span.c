@@ -117,6 +117,31 @@ static void check_spans(const hak_magazine_t *magazines) {
   CHECK(slices == hak_load_relaxed(hak_segment_active_slices()), "%lld slices in spans", (long long)slices);
 }
 
+/* Makes the youngest block of a magazine one of another class of one block a span, where it is; returns whether it did. */
+static bool resize_youngest(hak_magazine_t *magazines, unsigned from, unsigned to) {
+  hak_magazine_t *m = &magazines[from], *n = &magazines[to];
+  uintptr_t slot = m->slots[m->count - 1];
+  char *block = slot_block(slot);
+  const hak_span_class_t *old = &hak_span_classes[from], *new = &hak_span_classes[to];
+  const char *end = block + old->slices * HAK_SLICE_BYTES;
+  bool taken = false; /* whether any of the slices behind it is not free */
+  for (unsigned k = 0; k + old->slices < new->slices; k++) {
+    taken = taken || hak_slice_of(end) + k >= HAK_SLICES || hak_slice_of(end) == 0 ||
+            (hak_load_relaxed(&hak_segment_of(block)->xfree) >> (hak_slice_of(end) + k) & 1) == 0;
+  }
+  bool done = hak_span_resize_mt(block, hak_tagmap_get_mt(block), to);
+  CHECK(done == (old->blocks == 1 && new->blocks == 1 && !taken), "class %u to %u", from, to);
+  if (!done) return false;
+  uint64_t value = (uintptr_t)block + 1;
+  size_t kept = old->block_bytes < new->block_bytes ? old->block_bytes - sizeof value : new->block_bytes;
+  for (size_t at = 0; at < kept; at += 4096) CHECK(memcmp(block + at, &value, sizeof value) == 0, "content at %zu", at);
+  shadow_change(block, old->block_bytes, 1, 0);
+  m->count--;
+  n->slots[n->count++] = (uintptr_t)block;
+  got((uintptr_t)block, to, 1);
+  return true;
+}
+
 static void modelled(size_t steps) {
   hak_theap_t *heap = hak_theap_get();
   static box_t boxes[HAK_SPAN_CLASSES];
@@ -125,7 +150,7 @@ static void modelled(size_t steps) {
   for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
     magazines[c] = *box_of(&boxes[c]);
   }
-  size_t zeroes = 0, purged_zeroes = 0;
+  size_t zeroes = 0, purged_zeroes = 0, larger = 0, smaller = 0;
   bool purged = false;
   for (size_t step = 0; step < steps; step++) {
     unsigned c = (unsigned)rng_below(&rng, step % 600 < 300 ? HAK_SPAN_CLASSES : 12);
@@ -152,6 +177,10 @@ static void modelled(size_t steps) {
       CHECK(hak_span_spill(m, n, strays) == 0 && m->count == before - n, "class %u", c);
       CHECK(m->count == 0 || m->slots[m->count - 1] == youngest, "class %u: the order of the rest", c);
     }
+    unsigned to = (unsigned)rng_between(&rng, HAK_SPAN_CLASSES - 28, HAK_SPAN_CLASSES - 1);
+    if (m->count != 0 && to != c && magazines[to].count < 32 && resize_youngest(magazines, c, to)) {
+      *(to > c ? &larger : &smaller) += 1;
+    }
     if (step % 101 == 100) { /* every second one fails, and makes nothing zero */
       purged = true;
       hak_os_fail_calls(0, step % 202 == 100 ? 0 : FAIL_ALWAYS);
@@ -165,6 +194,7 @@ static void modelled(size_t steps) {
       check_spans(magazines);
     }
   }
+  CHECK(larger > 5 && smaller > 5, "%zu made larger, %zu made smaller", larger, smaller);
   CHECK(zeroes > purged_zeroes && purged_zeroes > 0, "%zu known to be zero, %zu after purges", zeroes, purged_zeroes);
   for (unsigned c = 0; c < HAK_SPAN_CLASSES; c++) {
     void *strays[64];

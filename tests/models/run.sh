@@ -70,7 +70,7 @@ if wanted park; then
 fi
 if wanted span; then
   check span ok
-  for mutant in 1 2 3; do check span error -DMUTANT=$mutant; done
+  for mutant in 1 2 3 4; do check span error -DMUTANT=$mutant; done
 fi
 if wanted hints; then
   check hints ok

@@ -1,10 +1,10 @@
-/* Spans: c_src/core/span.c (span_give, span_take, span_new, hak_span_purge_mt) on the cell of one slice.
+/* Spans: c_src/core/span.c (span_give, span_take, span_new, hak_span_resize_mt, hak_span_purge_mt) on the cell of one slice.
  *
- *   a span of class A has blocks 0 and 1, or 0, 1 and 2: its shape says so; of class B it has blocks 0 and 1, of class D block
- *   0 alone
+ *   a span of class A has blocks 0 and 1, or 0, 1 and 2: its shape says so; of class B it has blocks 0 and 1, of classes D and
+ *   E block 0 alone
  *   threads refill a class (fetch-and of chosen bits, the class looked at before and after), make a span of it when the
- *   slices are free, give blocks back (fetch-or; full -> 0 by compare-and-swap releases the span), or purge: take all
- *   there is, whatever its class, and give it back
+ *   slices are free, give blocks back (fetch-or; full -> 0 by compare-and-swap releases the span), make a span of one block
+ *   that they hold one of the other such class, or purge: take all there is, whatever its class, and give it back
  *
  * Claims: no block is handed out twice; a block taken for a class is of that class; slices are given back only when
  * nobody holds a block of the span, and once; when all blocks are back, the span is released.
@@ -13,7 +13,8 @@
  * xmask orders everything else (release by its fetch-or or store, acquire by the fetch-and or compare-and-swap).
  *
  * Mutants: -DMUTANT=1 no second look at the class after the fetch-and;   2 release by a store of 0, not compare-and-swap;
- *          3 the shape is not looked at again after full -> 0. */
+ *          3 the shape is not looked at again after full -> 0;                   4 a span of which others may hold blocks is made one of
+ *          another class. */
 #ifndef MUTANT
 #define MUTANT 0
 #endif
@@ -24,8 +25,8 @@
 #define ROUNDS 2
 #endif
 
-/* Shapes: A of two blocks 1, B 2, A of three blocks 3, D 4. */
-#define FULL(s) ((s) == 3 -> 7 : ((s) == 4 -> 1 : 3))
+/* Shapes: A of two blocks 1, B 2, A of three blocks 3, D 4, E 5. */
+#define FULL(s) ((s) == 3 -> 7 : ((s) >= 4 -> 1 : 3))
 #define CLASS(s) ((s) == 3 -> 1 : (s))
 
 byte xmask, xshape;
@@ -98,7 +99,7 @@ proctype thread() {
      round++;
      if
      :: mine == 0 && xspan -> /* hak_span_refill from a span that is there, span_take */
-        select(class : 1 .. 4);
+        select(class : 1 .. 5);
         class = CLASS(class);
         mask = xmask;
         do
@@ -126,7 +127,7 @@ proctype thread() {
            fi
         od
      :: mine == 0 && xfree -> /* span_new; class is the shape here */
-        select(class : 1 .. 4);
+        select(class : 1 .. 5);
         atomic {
           if
           :: xfree -> xfree = false; swapped = true
@@ -154,6 +155,8 @@ proctype thread() {
           :: else
           fi
         }
+     :: mine != 0 && (FULL(xshape) == 1 || MUTANT == 4) -> /* hak_span_resize_mt */
+        xshape = (xshape == 4 -> 5 : 4)
      :: mine != 0 -> /* spill all or one of them */
         if
         :: mask = mine; mine = 0; give(mask)
