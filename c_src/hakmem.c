@@ -5,12 +5,8 @@
 
 #include "os/valgrind.h" /* first: it may rename functions */
 
-#ifdef HAK_PROFILE
-#include "api/profile_names.h" /* so does this */
-#endif
-
-#if HAK_SECURE
-#include "api/secure_names.h" /* and this */
+#if defined(HAK_PROFILE) || HAK_SECURE
+#include "api/wrapped_names.h" /* so does this */
 #endif
 
 #include "base/log.c"
@@ -81,6 +77,10 @@
 #include "api/limit.c"
 #include "api/realloc.c"
 
+#if HAK_SECURE
+#include "api/secure.c"
+#endif
+
 #ifdef HAK_PROFILE
 #include "api/profile_wrap.c"
 #include "api/profile.c"
@@ -90,10 +90,6 @@
 
 #ifdef HAK_VALGRIND
 #include "api/valgrind.c"
-#endif
-
-#if HAK_SECURE
-#include "api/secure.c"
 #endif
 
 #ifdef HAK_OVERRIDE

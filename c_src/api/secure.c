@@ -8,7 +8,8 @@
  *
  * What is no block at all is found by the same look-up as in every build, and a block of a heap of the program's own is freed
  * at once: a reset must not find it waiting somewhere. */
-#include "base/public_names.h"
+#undef HAK_LAYER
+#define HAK_LAYER(name) HAK_SECURE_LAYER(name) /* the public names, or one layer below: api/wrapped_names.h */
 #undef hak_usable_size
 #undef hak_good_size
 #undef hak_tier_of

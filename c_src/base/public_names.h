@@ -1,21 +1,3 @@
 /* From here on the names of base/plain_names.h are the public functions again: for the wrapper that has them. */
-#undef hak_malloc
-#undef hak_alloc_at
-#undef hak_calloc
-#undef hak_realloc
-#undef hak_realloc_aligned_sized
-#undef hak_aligned_alloc
-#undef hak_aligned_zalloc
-#undef hak_posix_memalign
-#undef hak_free
-#undef hak_free_sized
-#undef hak_free_aligned_sized
-#undef hak_heap_malloc
-#undef hak_heap_zalloc
-#undef hak_heap_aligned_alloc
-#undef hak_heap_aligned_zalloc
-#undef hak_heap_realloc
-#undef hak_heap_free
-#undef hak_heap_free_sized
-#undef hak_heap_reset
-#undef hak_heap_destroy
+#undef HAK_LAYER
+#define HAK_LAYER(name) hak_##name /* of which the preprocessor expands none a second time */

@@ -141,7 +141,8 @@ platform_unsupported() {
       refuses "malloc is the sanitizer's" "$compiler" -std=c11 "-fsanitize=$sanitizer" -DHAK_OVERRIDE=1
     done
   done
-  refuses 'are two builds' gcc -std=c11 -DHAK_PROFILE=1 -DHAK_VALGRIND=1
+  refuses 'HAK_VALGRIND goes neither' gcc -std=c11 -DHAK_PROFILE=1 -DHAK_VALGRIND=1
+  refuses 'HAK_VALGRIND goes neither' gcc -std=c11 -DHAK_SECURE=1 -DHAK_VALGRIND=1
 }
 
 # A program that uses hakmem by its own names and is built with a sanitizer, which has malloc.
