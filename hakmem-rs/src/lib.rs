@@ -49,7 +49,7 @@
 //! [`ThreadStats::tier`]). Each call takes some dozen instructions more.
 //!
 //! `secure`: misuse is looked for more closely, and ends the process in a line: writes past a block's end, writes after a free,
-//! a release with another layout. Each call takes some 500 instructions more. Not together with `profile`.
+//! a release with another layout. Each call takes some 500 instructions more.
 //!
 //! `debug`: the C library checks its own assumptions as it goes and ends the process when one does not hold. For those who
 //! suspect it.

@@ -77,7 +77,8 @@ enum { FREED_TWICE, OVERFLOW, RESIZED, WRONG_SIZE, WRITTEN_TO, FOREIGN, WRONG_SI
 static void commits(size_t crime) {
   CHECK(hak_profile_start(1) == 1, "errno %d", errno);
   hak_heap_t *heap = hak_heap_new(NULL);
-  char *block = hak_malloc(100), *in_heap = hak_heap_malloc(heap, 100);
+  char *volatile hidden = hak_malloc(100); /* from sanitizers, which know the size, too */
+  char *block = hidden, *in_heap = hak_heap_malloc(heap, 100);
   CHECK(stats().live_samples == 2, "%lu sampled", stats().live_samples);
   switch (crime) {
   case FREED_TWICE:
@@ -86,7 +87,7 @@ static void commits(size_t crime) {
     break;
   case OVERFLOW:
   case RESIZED:
-    block[100] = 1;
+    block[100] = 0; /* which the fill byte never is */
     hak_free(crime == OVERFLOW ? block : hak_realloc(block, 200));
     break;
   case WRONG_SIZE:
