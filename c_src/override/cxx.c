@@ -5,7 +5,7 @@
  * All are weak, which does two things. A program that links libhakmem.a may define some itself. And calls between them
  * are never bound here: as the standard wants it, the array forms call the plain ones, the nothrow ones those that throw,
  * and the sized ones those without, so that a program which replaces one pair gets all of its blocks to see. Sizes are
- * thus not made use of, and a delete is checked as every free.
+ * thus not made use of but by the secure build, and a delete is checked as every free.
  *
  * flags.txt has -fexceptions for the sake of this file. */
 #include <dlfcn.h>
@@ -180,31 +180,70 @@ CXX_API void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, 
   return cxx_aligned_nothrow(__func__, &xfound, is_own, (uintptr_t)_ZnamSt11align_val_t, size, alignment, tag);
 }
 
-/* ---- delete ---- */
+/* ---- delete: with names of their own as new ---- */
 
-CXX_API void _ZdlPv(void *p) { hak_free(p); }
-CXX_API void _ZdaPv(void *p) { _ZdlPv(p); }
-CXX_API void _ZdlPvSt11align_val_t(void *p, size_t alignment) {
+HAK_HIDDEN void hak_cxx_delete(void *p);
+HAK_HIDDEN void hak_cxx_delete_array(void *p);
+HAK_HIDDEN void hak_cxx_delete_aligned(void *p, size_t alignment);
+HAK_HIDDEN void hak_cxx_delete_array_aligned(void *p, size_t alignment);
+extern CXX_ALIAS(hak_cxx_delete) void _ZdlPv(void *p);
+extern CXX_ALIAS(hak_cxx_delete_array) void _ZdaPv(void *p);
+extern CXX_ALIAS(hak_cxx_delete_aligned) void _ZdlPvSt11align_val_t(void *p, size_t alignment);
+extern CXX_ALIAS(hak_cxx_delete_array_aligned) void _ZdaPvSt11align_val_t(void *p, size_t alignment);
+
+void hak_cxx_delete(void *p) { hak_free(p); }
+void hak_cxx_delete_array(void *p) { _ZdlPv(p); }
+void hak_cxx_delete_aligned(void *p, size_t alignment) {
   (void)alignment;
   hak_free(p);
 }
-CXX_API void _ZdaPvSt11align_val_t(void *p, size_t alignment) { _ZdlPvSt11align_val_t(p, alignment); }
+void hak_cxx_delete_array_aligned(void *p, size_t alignment) { _ZdlPvSt11align_val_t(p, alignment); }
+
+/* The secure build makes use of a size where nobody but these operators has had the block: a new of the program may have asked
+ * for more than it was asked for, and its delete has to get the block in any case. (A program that replaces the nothrow new
+ * alone is taken to ask for what it was asked for.) */
+static bool cxx_knows_size(void) {
+  return HAK_SECURE && CXX_IS_OWN(_Znwm, hak_cxx_new) && CXX_IS_OWN(_ZdlPv, hak_cxx_delete);
+}
+static bool cxx_knows_array_size(void) {
+  return cxx_knows_size() && CXX_IS_OWN(_Znam, hak_cxx_new_array) && CXX_IS_OWN(_ZdaPv, hak_cxx_delete_array);
+}
+static bool cxx_knows_aligned_size(void) {
+  return HAK_SECURE && CXX_IS_OWN(_ZnwmSt11align_val_t, hak_cxx_new_aligned) &&
+         CXX_IS_OWN(_ZdlPvSt11align_val_t, hak_cxx_delete_aligned);
+}
+static bool cxx_knows_aligned_array_size(void) {
+  return cxx_knows_aligned_size() && CXX_IS_OWN(_ZnamSt11align_val_t, hak_cxx_new_array_aligned) &&
+         CXX_IS_OWN(_ZdaPvSt11align_val_t, hak_cxx_delete_array_aligned);
+}
 
 CXX_API void _ZdlPvm(void *p, size_t size) {
-  (void)size;
-  _ZdlPv(p);
+  if (cxx_knows_size()) {
+    hak_free_sized(p, size);
+  } else {
+    _ZdlPv(p);
+  }
 }
 CXX_API void _ZdaPvm(void *p, size_t size) {
-  (void)size;
-  _ZdaPv(p);
+  if (cxx_knows_array_size()) {
+    hak_free_sized(p, size);
+  } else {
+    _ZdaPv(p);
+  }
 }
 CXX_API void _ZdlPvmSt11align_val_t(void *p, size_t size, size_t alignment) {
-  (void)size;
-  _ZdlPvSt11align_val_t(p, alignment);
+  if (cxx_knows_aligned_size()) {
+    hak_free_aligned_sized(p, alignment, size);
+  } else {
+    _ZdlPvSt11align_val_t(p, alignment);
+  }
 }
 CXX_API void _ZdaPvmSt11align_val_t(void *p, size_t size, size_t alignment) {
-  (void)size;
-  _ZdaPvSt11align_val_t(p, alignment);
+  if (cxx_knows_aligned_array_size()) {
+    hak_free_aligned_sized(p, alignment, size);
+  } else {
+    _ZdaPvSt11align_val_t(p, alignment);
+  }
 }
 
 /* What C++ calls when a constructor throws after a nothrow new. */
