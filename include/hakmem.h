@@ -127,10 +127,12 @@ HAK_API void hak_limit_set(size_t bytes, hak_limit_callback_t callback, void *ar
 
 /* ---- Questions about blocks ------------------------------------------------------------------------------------ */
 
-/* The bytes that may be written at `ptr`: the size asked for, rounded up to its size class. 0 for NULL. */
+/* The bytes that may be written at `ptr`: the size asked for, rounded up to its size class; in the secure build (HAK_SECURE)
+ * that size itself, but 1 for 0. 0 for NULL. */
 HAK_API size_t hak_usable_size(const void *ptr);
 
-/* What hak_usable_size would report for a block of hak_malloc(size); 0 when the request is too large. */
+/* What hak_usable_size would report for a block of hak_malloc(size), in the secure build `size` itself; 0 when the request is
+ * too large. */
 HAK_API HAK_ATTR_CONST size_t hak_good_size(size_t size);
 
 /* The tiers, in the order in which a request walks them. */
@@ -213,7 +215,7 @@ HAK_API HAK_ATTR_NONNULL(1) void hak_heap_reset(hak_heap_t *heap);
 HAK_API void hak_heap_destroy(hak_heap_t *heap);
 
 /* Figures of one heap. Set `size` to sizeof(hak_heap_stats_t) before the call; a later version may add fields at the
- * end. */
+ * end. In the secure build bytes are what the blocks take, more than their usable sizes. */
 typedef struct hak_heap_stats {
   size_t size;              /* in: sizeof(hak_heap_stats_t); out: bytes filled in */
   uint64_t live_bytes;      /* of all live blocks, by hak_usable_size; what the limit is for */

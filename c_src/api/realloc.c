@@ -8,9 +8,11 @@
 #include "base/bits.h"
 #include "core/span.h"
 #include "core/tagmap.h"
+#include "core/trailer.h"
 #include "api/realloc.h"
 #include "hakmem.h"
 #include "heap/arena.h"
+#include "heap/quarantine.h"
 #include "heap/relief.h"
 #include "tier/mmap.h"
 
@@ -31,6 +33,10 @@ static void *realloc_move_in(hak_heap_t *heap, void *old, size_t bytes, size_t o
   uintptr_t slot = hak_arena_slot_mt(heap, &request, function) & ~HAK_SLOT_ZERO;
   if (slot == 0) return NULL;
   memcpy((void *)slot, old, old_size < size ? old_size : size);
+  if (HAK_SECURE) {
+    hak_quarantine_wipe(old, bytes);
+    hak_trailer_begin(old, bytes); /* and no live block's from now on */
+  }
   hak_arena_free_mt(heap, old, bytes, function);
   return (void *)slot;
 }

@@ -225,12 +225,20 @@ static void *secure_resize_in_heap(void *p, const hak_block_info_t *info, size_t
   return block == NULL ? NULL : secure_resealed(block, asked, size);
 }
 
+/* The end of a mapping that is about to shrink, which goes to the mmap tier's cache, and never fails to. */
+static void secure_wipe_end(char *p, const hak_block_info_t *info, size_t padded) {
+  if (info->tier != HAK_TIER_MMAP || padded <= HAK_ACE_MAX || padded > info->bytes) return;
+  size_t kept = hak_align_up(padded, hak_os_page_bytes());
+  if (kept < info->bytes) hak_quarantine_wipe(p + kept, info->bytes - kept);
+}
+
 static void *secure_resize(void *p, size_t size, const secure_claim_t *claim) {
   hak_block_info_t info = hak_block_find(p);
   uint64_t word;
   size_t asked = secure_look(p, &info, claim, &word), padded = secure_padded(size);
   size = secure_asked(size);
   if (HAK_UNLIKELY(padded > PTRDIFF_MAX)) return (void *)hak_alloc_slot(padded, NULL); /* NULL, and errno */
+  secure_wipe_end(p, &info, padded);
   if (info.heap != NULL) return secure_resize_in_heap(p, &info, asked, size, claim);
   bool may_remap = claim->alignment <= hak_os_page_bytes() || size <= asked;
   if (info.tier == HAK_TIER_MMAP && padded > HAK_ACE_MAX && may_remap) {

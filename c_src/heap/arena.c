@@ -14,6 +14,7 @@
 #include "base/atomic.h"
 #include "base/check.h"
 #include "core/purge.h"
+#include "heap/quarantine.h"
 #include "heap/relief.h"
 #include "heap/theap.h"
 
@@ -357,10 +358,24 @@ static void arena_forget(const hak_heap_t *heap) {
   }
 }
 
+/* Frees all mappings; in the secure build wipes them first, which goes one by one. */
+static void arena_unmap_all(hak_heap_t *heap) {
+  if (HAK_SECURE) {
+    while (heap->mappings.first != NULL) { /* nobody else changes it meanwhile */
+      hak_mmap_list_t *list;
+      char *block = heap->mappings.first;
+      hak_quarantine_wipe(block, hak_mmap_find_mt(block, &list));
+      (void)hak_mmap_free_mt(block);
+    }
+  }
+  hak_mmap_free_list_mt(&heap->mappings);
+}
+
 static void arena_empty(hak_heap_t *heap, unsigned kept, bool destroy, const char *function) {
   hak_lock(&heap->lock);
   if (heap->blocks != 0) arena_forget(heap);
   bool alive = heap->alive, has_mappings = heap->mapped_bytes != 0;
+  if (HAK_SECURE && alive) hak_area_wipe_locked(heap);
   unsigned given = alive ? hak_area_clear_locked(heap, kept, false) : 0;
   heap->room = destroy ? INT64_MIN : heap->limit;
   heap->blocks = 0;
@@ -368,7 +383,7 @@ static void arena_empty(hak_heap_t *heap, unsigned kept, bool destroy, const cha
   heap->alive = alive && !destroy;
   hak_unlock(&heap->lock);
   if (!alive) hak_fatal(function, HAK_BAD_DESTROYED, heap);
-  if (has_mappings) hak_mmap_free_list_mt(&heap->mappings);
+  if (has_mappings) arena_unmap_all(heap);
   if (given != 0) hak_purge_bound_mt(given);
   if (hak_tls.heap != NULL) hak_theap_tick(hak_tls.heap);
 }

@@ -17,7 +17,8 @@
  * Every function is _mt but for hak_arena_reset and hak_arena_destroy, during which nobody else may be in a call with
  * this arena or a block of it; hak_collect, hak_stats_get and fork may, and take the lock. With it no other lock
  * is taken. Slices and mappings are had before and mappings released after; slices are given back under it, for their tags
- * must change while nobody uses them, and that may wake the background thread: the one system call. */
+ * must change while nobody uses them, and that may wake the background thread: the one system call. (In the secure build a
+ * reset wipes under it, too, which purges what is large.) */
 #ifndef HAK_HEAP_ARENA_H
 #define HAK_HEAP_ARENA_H
 
@@ -107,6 +108,9 @@ HAK_HIDDEN void hak_area_give_locked(hak_heap_t *heap, hak_area_t *area);
 /* Frees the blocks of all areas and gives back those that are more than `kept` slices, or (`only_empty`) touches none
  * with used blocks. Returns how many slices it gave back, for which hak_purge_bound_mt wants to be called. */
 HAK_HIDDEN unsigned hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty);
+
+/* In the secure build: clears what the blocks of all areas have or had. */
+HAK_HIDDEN void hak_area_wipe_locked(hak_heap_t *heap);
 
 /* Whether every invariant of the arena's areas and its account holds. Tests. */
 HAK_HIDDEN bool hak_arena_is_valid_locked(const hak_heap_t *heap);

@@ -1,6 +1,7 @@
 #include "base/check.h"
 #include "core/purge.h"
 #include "heap/arena.h"
+#include "heap/quarantine.h"
 
 /* ---- Made and given back ---- */
 
@@ -133,6 +134,19 @@ static void area_clear(hak_area_t *area) {
   area->frontier = 0;
   area->used = 0;
 }
+
+#if HAK_SECURE
+void hak_area_wipe_locked(hak_heap_t *heap) {
+  for (unsigned half = 0; half < 2; half++) {
+    for (uint64_t bins = heap->bins[half]; bins != 0; bins &= bins - 1) {
+      const hak_area_t *first = heap->area[half * 64 + hak_lowest_bit(bins)], *area = first;
+      do {
+        if (area->frontier != 0) hak_quarantine_wipe(area->base, area->frontier); /* but the last block's trailer */
+      } while ((area = area->next) != first);
+    }
+  }
+}
+#endif
 
 unsigned hak_area_clear_locked(hak_heap_t *heap, unsigned kept, bool only_empty) {
   area_run_t run = {0};

@@ -240,7 +240,8 @@ impl Hakmem {
         Tier::try_from(tier).ok()
     }
 
-    /// The bytes that may be used at `ptr`: what was asked for, rounded up to a size class.
+    /// The bytes that may be used at `ptr`: what was asked for, rounded up to a size class; with the feature `secure` just what
+    /// was asked for.
     ///
     /// The layout with which the block must be freed stays the one it was allocated with.
     ///
@@ -265,7 +266,8 @@ impl Hakmem {
         unsafe { sys::hak_usable_size(ptr.cast()) }
     }
 
-    /// The bytes that a block for a request of `size` bytes really has; `None` when no block can be that large.
+    /// The bytes that a block for a request of `size` bytes really has, as [`usable_size`](Self::usable_size) says; `None` when no
+    /// block can be that large.
     ///
     /// ```
     /// # use hakmem_rs::Hakmem;

@@ -160,10 +160,12 @@ extern "C" {
     /// behind, and free spans and mappings. With `force` 0, only what has been free for a while. Keeps `errno`.
     pub fn hak_collect(force: c_int);
 
-    /// The bytes that may be written at `ptr`: the size asked for, rounded up to its size class. 0 for null.
+    /// The bytes that may be written at `ptr`: the size asked for, rounded up to its size class; with the feature `secure`
+    /// that size itself, but 1 for 0. 0 for null.
     pub fn hak_usable_size(ptr: *const c_void) -> usize;
 
-    /// What [`hak_usable_size`] would report for a block of `hak_malloc(size)`; 0 when the request is too large.
+    /// What [`hak_usable_size`] would report for a block of `hak_malloc(size)`, with the feature `secure` `size` itself; 0
+    /// when the request is too large.
     pub fn hak_good_size(size: usize) -> usize;
 
     /// The tier that serves the block `ptr`, or [`HAK_TIER_NONE`] when it is not a live block of this allocator. Never

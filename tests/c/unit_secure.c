@@ -115,6 +115,78 @@ static void resizing_keeps_content_and_clears_the_rest(void **state) {
   hak_free(block);
 }
 
+/* ---- Nothing is left of what was freed ---- */
+
+/* How many bytes of a block are what `fills` left there: of its memory, whoever has it now. */
+static size_t left_of(const unsigned char *block, size_t from, size_t bytes) {
+  size_t left = 0;
+  for (size_t i = from; i < bytes; i++) left += block[i] == 0x5a;
+  return left;
+}
+
+static unsigned char *filled(hak_heap_t *heap, size_t size) {
+  unsigned char *block = heap == NULL ? hak_malloc(size) : hak_heap_malloc(heap, size);
+  CHECK(block != NULL, "%zu bytes", size);
+  return memset(block, 0x5a, size);
+}
+
+/* In the link and the key of a free block such a byte is there now and then; 5 of 16 once in 10^8 times. */
+#define NONE_LEFT(block, from, size) \
+  CHECK(left_of(block, from, size) <= 4, "%zu: %zu are left", (size_t)(size), left_of(block, from, size))
+
+static void a_resize_wipes_what_it_leaves(void **state) {
+  (void)state;
+  hak_heap_t *heap = hak_heap_new(NULL);
+  for (size_t i = 0; i < COUNT_OF(sizes) && sizes[i] < MIB; i++) {
+    size_t size = asked_for(sizes[i]);
+    unsigned char *block = filled(heap, size), *moved = hak_heap_realloc(heap, block, 3 * size + 100);
+    CHECK(moved != block && left_of(moved, 0, size) == size, "%zu: content", size);
+    NONE_LEFT(block, 0, size);
+    block = hak_realloc_aligned_sized(moved, 16, 3 * size + 100, size);
+    CHECK(moved != block && left_of(block, 0, size) == size, "%zu: content", size);
+    NONE_LEFT(moved, 0, size);
+  }
+  for (size_t i = 0; i < 2; i++) { /* a mapping that shrinks in place, and one that becomes something else */
+    unsigned char *block = filled(i == 0 ? heap : NULL, 8 * MIB), *same = hak_realloc(block, 3 * MIB);
+    CHECK(same == block && left_of(block, 0, 3 * MIB) == 3 * MIB, "content");
+    NONE_LEFT(block, 3 * MIB, 8 * MIB - 8);
+    unsigned char *moved = hak_realloc(block, MIB);
+    CHECK(moved != block && left_of(moved, 0, MIB) == MIB, "content");
+    NONE_LEFT(block, 0, 3 * MIB);
+    hak_free(moved);
+  }
+  hak_heap_destroy(heap);
+}
+
+static void a_reset_wipes(size_t destroys) {
+  hak_heap_t *heap = hak_heap_new(NULL);
+  unsigned char *blocks[COUNT_OF(sizes)][8];
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+    for (size_t k = 0; k < 8; k++) blocks[i][k] = filled(heap, asked_for(sizes[i]));
+    hak_heap_free(heap, blocks[i][5]);
+  }
+  if (destroys) {
+    hak_heap_destroy(heap);
+  } else {
+    hak_heap_reset(heap);
+  }
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+    for (size_t k = 0; k < 8; k++) NONE_LEFT(blocks[i][k], 0, asked_for(sizes[i]));
+  }
+  if (destroys) return;
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) CHECK(*filled(heap, asked_for(sizes[i])) == 0x5a, "it can be used");
+  hak_lock(&heap->lock);
+  CHECK(hak_arena_is_valid_locked(heap), "valid");
+  hak_unlock(&heap->lock);
+  hak_heap_destroy(heap);
+}
+
+static void a_reset_and_a_destruction_wipe(void **state) {
+  (void)state;
+  child_passes(a_reset_wipes, false);
+  child_passes(a_reset_wipes, true);
+}
+
 static void blocks_are_cut_in_no_order(void **state) {
   (void)state;
   unsigned ascending = 0;
@@ -247,6 +319,8 @@ int main(void) {
       cmocka_unit_test(sizes_are_exact_and_freed_blocks_wait_as_zeros),
       cmocka_unit_test(the_quarantine_is_bounded),
       cmocka_unit_test(resizing_keeps_content_and_clears_the_rest),
+      cmocka_unit_test(a_resize_wipes_what_it_leaves),
+      cmocka_unit_test(a_reset_and_a_destruction_wipe),
       cmocka_unit_test(a_thread_leaves_nothing_waiting),
       cmocka_unit_test(threads_pass_blocks_on),
       cmocka_unit_test(a_child_has_its_parents_quarantine),
