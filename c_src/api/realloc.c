@@ -65,10 +65,9 @@ void *hak_realloc_checked(void *p, const hak_block_info_t *info, size_t size, co
     bool over;
     void *resized = hak_realloc_mapping(p, info, size, &over);
     if (resized != NULL || over) return resized;
-  } else if (size <= info->bytes && (size >= info->bytes / 2 || hak_good_size(size) == info->bytes)) {
-    return p;
-  } else if (realloc_in_place(p, info, size)) {
-    return p;
+  } else {
+    bool fits = size <= info->bytes && (size >= info->bytes / 2 || hak_good_size(size) == info->bytes);
+    if (fits || realloc_in_place(p, info, size)) return p;
   }
   if (info->heap == NULL) return realloc_move(p, info->bytes, HAK_GRAIN, size);
   return realloc_move_in(info->heap, p, info->bytes, info->bytes, HAK_GRAIN, size, function);

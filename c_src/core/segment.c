@@ -65,14 +65,6 @@ static void segment_hint_runs(const hak_segment_t *segment, uint64_t before, uin
   }
 }
 
-/* Takes a run out of xfree, of which `*free` is what was last seen; false, and `*free` is new, when others changed it. Order of
- * the swap: acquire pairs with the release half of the fetch-or in hak_segment_give_mt, so that the writes of the last owner
- * (tags, cells, dirty bits) come before ours. */
-static bool segment_swap(hak_segment_t *segment, uint64_t *free, uint64_t run) {
-  return atomic_compare_exchange_weak_explicit(&segment->xfree, free, *free & ~run, memory_order_seq_cst,
-                                               memory_order_seq_cst);
-}
-
 /* Counts a run that was taken; or puts it back and returns false, when the limit does not have what is not resident of it. */
 static bool segment_count_taken(hak_segment_t *segment, uint64_t run, bool *zeroed) {
   unsigned slices = hak_count_bits(run), dirty = hak_count_bits(hak_load_relaxed(&segment->xdirty) & run);
@@ -90,7 +82,8 @@ static bool segment_count_taken(hak_segment_t *segment, uint64_t run, bool *zero
   return true;
 }
 
-/* Takes a run from one segment if it has one. */
+/* Takes a run from one segment if it has one. Order of the swap: acquire pairs with the release half of the fetch-or in
+ * hak_segment_give_mt, so that the writes of the last owner (tags, cells, dirty bits) come before ours. */
 static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *zeroed) {
   uint64_t free = hak_load_seq(&segment->xfree);
   for (;;) {
@@ -100,7 +93,7 @@ static void *segment_take_from(hak_segment_t *segment, unsigned slices, bool *ze
     if (starts == 0) return NULL;
     unsigned first = hak_lowest_bit(starts);
     uint64_t run = hak_slices_mask(first, slices);
-    if (!segment_swap(segment, &free, run)) continue;
+    if (!hak_cas_seq(&segment->xfree, &free, free & ~run)) continue;
     return segment_count_taken(segment, run, zeroed) ? segment->base + (size_t)first * HAK_SLICE_BYTES : NULL;
   }
 }
@@ -221,7 +214,7 @@ bool hak_segment_take_at_mt(const void *base, unsigned slices) {
   uint64_t run = hak_slices_mask(first, slices), free = hak_load_seq(&segment->xfree);
   do {
     if ((free & run) != run) return false;
-  } while (!segment_swap(segment, &free, run));
+  } while (!hak_cas_seq(&segment->xfree, &free, free & ~run)); /* as in segment_take_from */
   bool zeroed, met = hak_limit_met;
   bool taken = segment_count_taken(segment, run, &zeroed);
   hak_limit_met = met; /* the caller can do without */

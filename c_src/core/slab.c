@@ -306,36 +306,35 @@ static __attribute__((noinline)) hak_block_t *slab_give_other(hak_theap_t *heap,
   return block;
 }
 
-/* Gives the first `blocks` blocks of a bin to their slabs, and links those of other heaps in front of `others`. */
-HAK_FAST hak_block_t *slab_give_bin(hak_theap_t *heap, hak_bin_t *bin, uint32_t blocks, hak_block_t *others) {
-  uint32_t me = heap->id + HAK_TAG_HEAPS;
-  hak_block_t *block = bin->head;
-  for (; blocks != 0 && block != NULL; blocks--) {
-    hak_block_t *next = hak_block_next(block);
-    if (HAK_LIKELY(hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(block)]) == me)) {
-      hak_slab_give(heap, block);
-    } else {
-      others = slab_give_other(heap, block, others);
-    }
-    block = next;
+/* Gives a block of a bin to its slab, or links it in front of `*others`, and returns the next one. `me`: the heap in tags. */
+HAK_FAST hak_block_t *slab_give_first(hak_theap_t *heap, uint32_t me, hak_block_t *block, hak_block_t **others) {
+  hak_block_t *next = hak_block_next(block);
+  if (HAK_LIKELY(hak_load_relaxed(&hak_tagmap_owners[hak_tagmap_index(block)]) == me)) {
+    hak_slab_give(heap, block);
+  } else {
+    *others = slab_give_other(heap, block, *others);
   }
-  bin->head = block;
-  return others;
+  return next;
 }
 
 hak_block_t *hak_slab_flush_bin(hak_theap_t *heap, unsigned class_number, hak_block_t *others) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
-  others = slab_give_bin(heap, bin, UINT32_MAX, others);
+  hak_block_t *block = bin->head;
+  while (block != NULL) block = slab_give_first(heap, heap->id + HAK_TAG_HEAPS, block, &others);
+  bin->head = NULL;
   bin->room = 0;
   return others;
 }
 
 hak_block_t *hak_slab_spill_bin(hak_theap_t *heap, unsigned class_number) {
   hak_bin_t *bin = &heap->tls->bin[class_number];
-  uint32_t half = (uint32_t)hak_slab_classes[class_number].bin_room / 2;
+  uint32_t half = (uint32_t)hak_slab_classes[class_number].bin_room / 2, me = heap->id + HAK_TAG_HEAPS;
   uint32_t blocks = half < HAK_SPILL_BLOCKS ? half : HAK_SPILL_BLOCKS;
   bin->room += (int32_t)blocks;
-  return slab_give_bin(heap, bin, blocks, NULL);
+  hak_block_t *block = bin->head, *others = NULL;
+  while (blocks-- != 0) block = slab_give_first(heap, me, block, &others);
+  bin->head = block;
+  return others;
 }
 
 bool hak_slab_is_valid(const hak_theap_t *heap, unsigned class_number) {

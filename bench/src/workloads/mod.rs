@@ -373,7 +373,7 @@ pub struct Timing {
     pub peak_rss_kib: u64,
 }
 
-/// Runs the threads of a case through the steps of [`timed`], the last of which says what each of them did.
+/// Runs the threads of a case through the steps of `timed`, the last of which says what each of them did.
 pub fn measured<A: Peer, S>(
     case: &Case,
     setup: impl Fn(usize) -> S + Sync,
