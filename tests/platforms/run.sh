@@ -177,14 +177,18 @@ memcheck() {
 # The library built for memcheck: one mistake in a block of each tier is reported as such, and nothing where there is none.
 platform_memcheck() {
   build memcheck "" -DBUILD_TESTING=OFF -DHAK_VALGRIND=ON
-  local program
+  local program blocks
   gcc -g -O1 -pthread "-I$root/include" "$root/tests/platforms/memcheck.c" "$work/memcheck/libhakmem.a" -o "$work/memcheck-static"
   gcc -g -O1 -pthread -fno-builtin -DMEMCHECK_MALLOC "$root/tests/platforms/memcheck.c" "-L$work/memcheck" \
     "-Wl,-rpath,$work/memcheck" -Wl,--no-as-needed -lhakmem -o "$work/memcheck-malloc"
   for program in "$work/memcheck-static" "$work/memcheck-malloc"; do
     memcheck none 0 'All heap blocks were freed' "$program"
-    # One mapping may be only possibly lost, for the allocator's variables know where it made the last one.
-    memcheck leak '[23]' 'definitely lost: [0-9,]* bytes in (9|10) blocks' "$program"
+    # All ten are seen. Some of the large ones are not surely lost, for the allocator's variables know where it made the last mapping,
+    # and what lay in a magazine before leaves its address there, at which another block may begin now or in which it may lie.
+    memcheck leak '[234]' 'definitely lost: [0-9,]* bytes in ([7-9]|10) blocks' "$program"
+    blocks=$(sed -nE 's/.* (definitely lost|possibly lost|still reachable): .* in ([0-9]+) blocks/\2/p' "$work/memcheck.log" |
+      tail -3 | awk '{ sum += $1 } END { print sum }')
+    [ "$blocks" = 10 ] || { echo "$program leak: $blocks blocks, not 10" && return 1; }
     memcheck use_after_free 5 "inside a block of size [0-9,]+ free'd" "$program"
     memcheck overflow 5 "is 0 bytes after a (recently re-allocated )?block of size 40 alloc'd" "$program"
     memcheck undefined 5 'depends on uninitialised value' "$program"
