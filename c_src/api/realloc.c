@@ -54,7 +54,7 @@ void *hak_realloc_mapping(void *p, const hak_block_info_t *info, size_t size, bo
   return resized;
 }
 
-/* Whether a block of a large class, for whose size a copy would not be cheap, could become one of the class of `bytes` where it is. */
+/* Makes a large block, which would be long to copy, one of the class of `bytes` where it is; false when that cannot be. */
 static bool realloc_in_place(void *p, const hak_block_info_t *info, size_t bytes) {
   if (info->heap != NULL || info->tier != HAK_TIER_ACE || bytes <= HAK_POOL_MAX || bytes > HAK_ACE_MAX) return false;
   return hak_span_resize_mt(p, hak_tagmap_get_mt(p), hak_span_class_of(bytes));

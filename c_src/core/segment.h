@@ -11,8 +11,8 @@
 /* Where the table of segments is. */
 HAK_HIDDEN uintptr_t hak_segment_table(size_t *bytes);
 
-/* Takes a run of `slices` slices (1 to 63), used memory before fresh where it is found soon, lowest address
- * first. Sets *zeroed to whether it is known to be zero. The caller owns the run's tags and cells. NULL when the system has no more memory. _mt */
+/* Takes a run of `slices` slices (1 to 63), used memory before fresh where it is found soon, lowest address first. Sets *zeroed
+ * to whether it is known to be zero. The caller owns the run's tags and cells. NULL when the system has no more memory. _mt */
 HAK_HIDDEN void *hak_segment_take_mt(unsigned slices, bool *zeroed);
 
 /* Takes just the run that begins at `base`, right behind slices that the caller owns; false when a part of it is not free, or the

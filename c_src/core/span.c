@@ -15,10 +15,11 @@ static uint64_t span_lowest(uint64_t mask, uint32_t n) {
 static uint32_t span_shape(unsigned class_number, unsigned blocks) { return class_number | blocks << 8; }
 static unsigned span_class(uint32_t shape) { return shape & 0xff; }
 static uint64_t span_full(uint32_t shape) { return hak_low_mask(hak_span_blocks(shape)); }
-static unsigned span_slices(uint32_t shape) {
-  size_t bytes = (size_t)hak_span_blocks(shape) * hak_span_classes[span_class(shape)].block_bytes;
-  return (unsigned)((bytes + HAK_SLICE_BYTES - 1) / HAK_SLICE_BYTES);
+static size_t span_slices_for(size_t bytes) { return (bytes + HAK_SLICE_BYTES - 1) / HAK_SLICE_BYTES; }
+static size_t span_bytes(uint32_t shape) {
+  return (size_t)hak_span_blocks(shape) * hak_span_classes[span_class(shape)].block_bytes;
 }
+static unsigned span_slices(uint32_t shape) { return (unsigned)span_slices_for(span_bytes(shape)); }
 
 static _Atomic uint32_t span_xblocks[HAK_SPAN_CLASSES]; /* of all spans of the class */
 
@@ -29,7 +30,7 @@ static uint32_t span_new_shape(unsigned class_number, uint32_t wanted) {
   const hak_span_class_t *info = &hak_span_classes[class_number];
   uint32_t has = hak_load_relaxed(&span_xblocks[class_number]);
   size_t block_bytes = info->block_bytes, blocks = has < wanted ? wanted : has;
-  size_t slices = (blocks * block_bytes + HAK_SLICE_BYTES - 1) / HAK_SLICE_BYTES;
+  size_t slices = span_slices_for(blocks * block_bytes);
   while ((blocks = slices * HAK_SLICE_BYTES / block_bytes) < info->blocks) {
     size_t rest = slices * HAK_SLICE_BYTES - blocks * block_bytes;
     if (has == 0 || rest * 8 <= slices * HAK_SLICE_BYTES) return span_shape(class_number, (unsigned)blocks);
@@ -41,7 +42,7 @@ static uint32_t span_new_shape(unsigned class_number, uint32_t wanted) {
 /* A free is checked by class, and for a class with more blocks than this span has one more would begin in what is left of the
  * last slice. The key there has a free of that address looked at closely. */
 static void span_mark_end(char *base, uint32_t shape) {
-  size_t end = (size_t)hak_span_blocks(shape) * hak_span_classes[span_class(shape)].block_bytes;
+  size_t end = span_bytes(shape);
   if (hak_span_blocks(shape) == hak_span_classes[span_class(shape)].blocks || end % HAK_SLICE_BYTES == 0) return;
   ((hak_block_t *)(void *)(base + end))->key = hak_freed_key(base + end);
 }

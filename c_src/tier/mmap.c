@@ -381,14 +381,18 @@ void *hak_mmap_resize_mt(void *p, size_t bytes) {
     mmap_shrink_unlock(block, bytes);
     return p;
   }
-  bool grows = bytes != old_bytes;
-  if (grows && mmap_extend_unlock(block, bytes)) return p;
-  bool copy = grows && mmap_copy_is_better_locked(old_bytes, bytes);
-  bool granted = !grows || copy || HAK_LIKELY(hak_limit_take_mt(bytes - old_bytes));
-  if (!grows || copy || !granted) {
+  if (bytes == old_bytes) {
     hak_unlock(&hak_mmap_lock);
-    if (!granted) return mmap_refused();
-    return copy ? NULL : p;
+    return p;
+  }
+  if (mmap_extend_unlock(block, bytes)) return p;
+  if (mmap_copy_is_better_locked(old_bytes, bytes)) {
+    hak_unlock(&hak_mmap_lock);
+    return NULL;
+  }
+  if (HAK_UNLIKELY(!hak_limit_take_mt(bytes - old_bytes))) {
+    hak_unlock(&hak_mmap_lock);
+    return mmap_refused();
   }
   mmap_remove_locked(block); /* nobody may find it while it moves; its place in the table stays ours: see below */
   mmap_moving_bytes += old_bytes;

@@ -183,8 +183,8 @@ platform_memcheck() {
     "-Wl,-rpath,$work/memcheck" -Wl,--no-as-needed -lhakmem -o "$work/memcheck-malloc"
   for program in "$work/memcheck-static" "$work/memcheck-malloc"; do
     memcheck none 0 'All heap blocks were freed' "$program"
-    # All ten are seen. Some of the large ones are not surely lost, for the allocator's variables know where it made the last mapping,
-    # and what lay in a magazine before leaves its address there, at which another block may begin now or in which it may lie.
+    # All ten are seen. Some of the large ones are not surely lost: the allocator's variables know where it made the last mapping, and
+    # in the cells of a block's slices are addresses of what was there before.
     memcheck leak '[234]' 'definitely lost: [0-9,]* bytes in ([7-9]|10) blocks' "$program"
     blocks=$(sed -nE 's/.* (definitely lost|possibly lost|still reachable): .* in ([0-9]+) blocks/\2/p' "$work/memcheck.log" |
       tail -3 | awk '{ sum += $1 } END { print sum }')

@@ -9,13 +9,7 @@
 #include <vector>
 
 #include "process.h"
-
-#ifndef __cpp_sized_deallocation // clang before 19 declares them only when it is told to
-void operator delete(void *, size_t) noexcept;
-void operator delete[](void *, size_t) noexcept;
-void operator delete(void *, size_t, std::align_val_t) noexcept;
-void operator delete[](void *, size_t, std::align_val_t) noexcept;
-#endif
+#include "sized_delete.h"
 
 // The compiler may not leave out what is called by name, but may assume that a plain new returns no null.
 static const volatile size_t huge = PTRDIFF_MAX - 100;

@@ -7,12 +7,10 @@
 #include <vector>
 
 #include "process.h"
+#include "sized_delete.h"
 
 #ifdef __cpp_sized_deallocation
 #pragma GCC diagnostic ignored "-Wsized-deallocation" // that is the point
-#else                                                 // clang before 19 declares them only when it is told to
-void operator delete(void *, size_t) noexcept;
-void operator delete[](void *, size_t) noexcept;
 #endif
 
 static constexpr size_t header = 16;

@@ -5,13 +5,7 @@
 #include <new>
 
 #include "process.h"
-
-#ifndef __cpp_sized_deallocation // clang before 19 declares them only when it is told to
-void operator delete(void *, size_t) noexcept;
-void operator delete[](void *, size_t) noexcept;
-void operator delete(void *, size_t, std::align_val_t) noexcept;
-void operator delete[](void *, size_t, std::align_val_t) noexcept;
-#endif
+#include "sized_delete.h"
 
 void *operator new(size_t size) { return opaque(malloc(size + 40)); }
 void *operator new(size_t size, std::align_val_t alignment) {
